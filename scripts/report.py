@@ -211,8 +211,6 @@ def read_program(name, path, plain=False):
         program.problem('(truncated)', 'the output does not end with the exit code')
     elif code in TIMED_OUT:
         program.problem('(timeout)', f'exit {code}: timed out or killed')
-    elif plain:
-        pass
     elif code == 0 and failed:
         program.problem('(exit)', 'exit 0 although tests failed')
     elif 128 < code < 193:
@@ -307,12 +305,11 @@ def read_baseline(path):
 
 def apply_baseline(program, rows):
     """Turn what the base does as well into skips, with the reason; find what went missing."""
-    rows = dict(rows)
     tests = len(program.tests)
     relation, _, number = rows.pop('*', ('count=0', ''))[0].partition('=')
     if tests < int(number):
         program.problem('(count)', f'{tests} tests, the base has {number}')
-    elif tests > int(number) > 0 and relation == 'count':
+    elif relation == 'count' and tests > int(number) > 0:
         program.notes.append(f'{tests} tests, the base has {number}')
     for case in program.cases():
         listed, reason = rows.pop(case.name, ('', ''))
@@ -366,7 +363,7 @@ def write_baseline(path, programs):
 # ---- Report
 
 def diagnostics(case):
-    return ['# ' + line for line in case.log if line.strip()]
+    return ['# ' + line.removeprefix('# ') for line in case.log if line.strip()]
 
 
 def result_line(number, name, result, why):

@@ -5,6 +5,7 @@ import contextlib
 import io
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -122,6 +123,13 @@ class Ktap(ReportTest):
         output = self.assert_fails('1..2\n# shown\nnot ok 1 bad # rc=7\nok 2 b\n# anon-exit: 1\n',
                                    'FAILED prog: bad: rc=7', '# shown', '1 passed, 1 failed')
         self.assertNotIn('(exit)', output)
+        self.assertIn('# log: ' + self.dir.name, output)
+        self.assertNotIn('2 b', output)     # the short form lists failures only
+
+    def test_diagnostics_belong_to_one_case(self):
+        output = self.assert_fails('1..2\n# of a\nok 1 a\n# of b\nnot ok 2 b\tc #3\n# anon-exit: 1\n',
+                                   '\n# of b\n# not ok 2 b c 3\n', 'FAILED prog: b c #3: ')
+        self.assertNotIn('# of a', output)
 
     def test_not_ok_is_not_excused_by_a_directive(self):
         for directive in 'TODO', 'XFAIL', 'TIMEOUT', 'ERROR':
@@ -170,6 +178,10 @@ class Ktap(ReportTest):
         self.assert_fails(GOOD.replace('exit: 0', 'exit: 1'), 'exit 1 although no test failed')
         self.assert_fails(GOOD.replace('exit: 0', 'exit: 4'), 'exit 4 although no test failed')
         self.assert_fails(GOOD.replace('ok 2', 'not ok 2'), 'exit 0 although tests failed')
+        rows = self.file('baseline', 'prog\tsecond\tskip\tno THP\n')
+        for code, status in (0, 0), (4, 0), (1, 1):
+            text = GOOD.replace('ok 2 second', 'ok 2 second # SKIP x').replace('exit: 0', f'exit: {code}')
+            self.assertEqual(self.run_ktap(text, '--baseline', rows)[0], status, code)
 
     def test_killed(self):
         self.assert_fails(GOOD.replace('exit: 0', 'exit: 139'), 'killed by signal 11')
@@ -196,8 +208,21 @@ class Ktap(ReportTest):
         self.assertEqual(status, 1)
         self.assertIn('no test passed', output)
 
+    def test_many_problems_of_a_kind_are_one_failure(self):
+        self.assert_fails('ok 2 a\n# anon-exit: 0\n', '(plan): result 2 where 1 was due; missing plan',
+                          '1 passed, 1 failed')
+
+    def test_command(self):
+        command = [sys.executable, report.__file__]
+        for args, status in ((['--plain', 'a=' + self.file('a', '# anon-exit: 0\n')], 0),
+                             (['--plain', 'a=' + self.file('b', '# anon-exit: 1\n')], 1),
+                             (['--baseline', self.dir.name + '/none'], 2)):
+            run = subprocess.run(command + args, capture_output=True, text=True, check=False)
+            self.assertEqual(run.returncode, status, run)
+        self.assertRegex(run.stderr, r'^report.py: .*none')
+
     def test_usage(self):
-        for args in (('--ktap', 'noname'), ('--ktap', 'a=x', '--plain', 'a=y')):
+        for args in (('--ktap', 'noname'), ('--ktap', '=x'), ('--ktap', 'a='), ('--ktap', 'a=x', '--plain', 'a=y')):
             with self.assertRaises(SystemExit), contextlib.redirect_stderr(io.StringIO()):
                 report.main(list(args))
 
@@ -263,6 +288,9 @@ class Nested(ReportTest):
                           'subtests without a result line', 'planned 2 tests, got 1')
         self.assert_fails('1..1\n  1..1\n    1..1\n    ok 1 a\nok 1 b\n# anon-exit: 0\n',
                           'subtests without a result line')
+        output = self.assert_fails('    1..1\n    ok 1 a\n1..1\nok 1 b\n# anon-exit: 0\n',
+                                   'subtests without a result line')
+        self.assertIn('2 passed, 1 failed', output)
         self.assert_fails('1..1\nok 1 a\n  1..1\n  ok 1 b\n# anon-exit: 0\n',
                           'subtests without a result line')
 
@@ -366,6 +394,12 @@ class Baseline(ReportTest):
         status, output = self.check(self.MIXED)
         self.assertEqual(status, 0, output)
         self.assertIn('2 passed, 0 failed, 2 skipped', output)
+        summary = os.path.join(self.dir.name, 'summary')
+        self.run_ktap(self.MIXED, '--baseline', self.file('baseline', self.ROWS), '--summary', summary)
+        with open(summary, encoding='utf-8') as file:
+            text = file.read()
+        self.assertIn('  ok 2 bad # SKIP known on the base (fail): cannot work on the base\n'
+                      '  ok 3 unable # SKIP no such device\n', text)
         status, output = self.check(self.MIXED.replace('ok 4', 'not ok 4'))
         self.assertEqual(status, 0, output)
         self.assertIn('1 passed, 0 failed, 3 skipped', output)
@@ -393,6 +427,8 @@ class Baseline(ReportTest):
         self.assertEqual(status, 0, output)
         self.assertIn('bad: passes now', output)
         self.assertNotIn('shaky: passes now', output)
+        status, output = self.check(self.MIXED.replace('# SKIP ', ''))
+        self.assertIn('unable: passes now, listed as skip', output)
 
     def test_listed_case_did_not_run(self):
         self.assert_baseline_fails('gone: listed in the baseline as fail, did not run',
@@ -404,7 +440,9 @@ class Baseline(ReportTest):
         self.assert_baseline_fails('4 tests, the base has 5', rows=self.ROWS.replace('=4', '=5'))
         self.assert_baseline_fails('4 tests, the base has 5', rows=self.ROWS.replace('=4', '>=5'))
         for count in '>=4', '>=3', '=3':
-            self.assertEqual(self.check(self.MIXED, self.ROWS.replace('=4', count))[0], 0)
+            status, output = self.check(self.MIXED, self.ROWS.replace('=4', count))
+            self.assertEqual(status, 0)
+            self.assertEqual('4 tests, the base has 3' in output, count == '=3')
 
     def test_known_problem_of_the_program(self):
         text = self.MIXED.replace('exit: 1', 'exit: 139')
@@ -441,6 +479,12 @@ class Baseline(ReportTest):
                 'prog\tbad\tfail\tcannot work on the base\nprog\tunable\tskip\tno such device\n'
                 'prog\tnew\tfail\t\nprog\tshaky\tflaky\traces with khugepaged\n'))
         self.assertEqual(self.run_ktap(text, '--baseline', path)[0], 1)     # until it has a reason
+
+    def test_write_keeps_reasons_of_the_same_result_only(self):
+        path = self.file('baseline', 'prog\tbad\tskip\tx\nprog\tunable\tfail\tx\nprog\tshaky\tflaky\tx\n')
+        self.run_ktap(self.MIXED.replace('ok 4', 'not ok 4'), '--write-baseline', path)
+        self.assertEqual(report.read_baseline(path)[1]['prog'], {
+            '*': ('count=4', ''), 'bad': ('fail', ''), 'unable': ('skip', ''), 'shaky': ('flaky', 'x')})
 
     def test_write_anew(self):
         path = os.path.join(self.dir.name, 'new')
