@@ -1,0 +1,945 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Splitting, merging and growing a VMA: its folios follow, and it merges
+ * wherever it would without an owner.
+ */
+#include "kselftest_harness.h"
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "test_area.h"
+
+#define RW	(PROT_READ | PROT_WRITE)
+
+FIXTURE(vma_ops)
+{
+	struct area area;
+	/* The middle: about a half, and never on a folio's boundary. */
+	unsigned long first, end;
+	char *left, *middle, *right;
+	size_t middle_len;
+};
+
+FIXTURE_VARIANT(vma_ops)
+{
+	struct area_params params;
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, anon)
+{
+	.params = { .history = AREA_MARKED },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, anon_upgraded)
+{
+	.params = { .history = AREA_UPGRADED },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, anon_child)
+{
+	.params = { .history = AREA_CHILD },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, file)
+{
+	.params = { .file = true },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, file_upgraded)
+{
+	.params = { .file = true, .history = AREA_UPGRADED },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, file_child)
+{
+	.params = { .file = true, .history = AREA_CHILD },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, mthp)
+{
+	.params = { .folios = AREA_MTHP },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, mthp_child)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_CHILD },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, pmd)
+{
+	.params = { .folios = AREA_PMD },
+};
+
+FIXTURE_SETUP(vma_ops)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, area_map(area, &variant->params));
+	ASSERT_VMA(area->ptr, area_vma_state(area));
+	self->first = area->nr / 4 + 1;
+	self->end = area->nr / 4 * 3 - 1;
+	self->left = area->ptr;
+	self->middle = area_page(area, self->first);
+	self->right = area_page(area, self->end);
+	self->middle_len = self->right - self->middle;
+}
+
+FIXTURE_TEARDOWN(vma_ops)
+{
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, area_unmap(&self->area));
+}
+
+/* The pages on both sides of the middle, the middle, and the whole area. */
+#define ASSERT_SIDES(seed) do {						\
+	unsigned int __seed = (seed);					\
+									\
+	ASSERT_PAGES(self->left, 0, self->first, __seed);		\
+	ASSERT_PAGES(self->right, self->end,				\
+		     self->area.nr - self->end, __seed);		\
+} while (0)
+
+#define ASSERT_MIDDLE(seed) \
+	ASSERT_PAGES(self->middle, self->first, self->end - self->first, seed)
+
+#define ASSERT_VMAS(expected) \
+	ASSERT_EQ(expected, count_vmas(self->left, self->area.nr))
+
+/*
+ *	|--------------------|
+ *	|        area        |
+ *	|--------------------|
+ *	          v munmap
+ *	|------|      |------|
+ *	|      |      |      |
+ *	|------|      |------|
+ *	          v mmap
+ *	|------+------+------|
+ *	|      | new  |      |  one VMA, unless inherited from a parent
+ *	|------+------+------|
+ */
+TEST_F(vma_ops, munmap_middle)
+{
+	struct area *area = &self->area;
+	unsigned long nr = self->end - self->first;
+
+	ASSERT_EQ(0, munmap(self->middle, self->middle_len));
+	ASSERT_VMAS(2);
+	ASSERT_VMA(self->left, "anon_vma");
+	ASSERT_VMA(self->right, "anon_vma");
+	ASSERT_SIDES(SEED_AREA);
+	ASSERT_INVARIANTS();
+
+	ASSERT_EQ(0, area_map_pages(area, self->first, nr, RW));
+	ASSERT_VMAS(variant->params.history == AREA_CHILD ? 3 : 1);
+	ASSERT_MIDDLE(area_untouched_seed(area));
+	fill_pages(self->middle, self->first, nr, SEED_A);
+	ASSERT_MIDDLE(SEED_A);
+	ASSERT_SIDES(SEED_AREA);
+}
+
+/*
+ *	|--------------------|          |--------------------|
+ *	|        area        |          |        area        |
+ *	|--------------------|    =>    |--------------------|
+ *	 munmap |------------|          |------------| munmap
+ */
+TEST_F(vma_ops, munmap_ends)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, munmap(self->left, self->middle - self->left));
+	ASSERT_VMAS(1);
+	ASSERT_MIDDLE(SEED_AREA);
+	ASSERT_INVARIANTS();
+
+	ASSERT_EQ(0, munmap(self->right, bytes(area->nr - self->end)));
+	ASSERT_VMAS(1);
+	ASSERT_MIDDLE(SEED_AREA);
+	fill_pages(self->middle, self->first, self->end - self->first, SEED_A);
+	ASSERT_MIDDLE(SEED_A);
+}
+
+/*
+ *	|------+------+------|          |--------------------|
+ *	|  rw  |  r   |  rw  |    =>    |         rw         |
+ *	|------+------+------|          |--------------------|
+ */
+TEST_F(vma_ops, mprotect_middle)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, mprotect(self->middle, self->middle_len, PROT_READ));
+	ASSERT_VMAS(3);
+	ASSERT_VMA(self->left, "anon_vma");
+	ASSERT_VMA(self->middle, "anon_vma");
+	ASSERT_VMA(self->right, "anon_vma");
+	ASSERT_AREA(area);
+	ASSERT_INVARIANTS();
+
+	ASSERT_EQ(0, mprotect(self->middle, self->middle_len, RW));
+	ASSERT_VMAS(1);
+	ASSERT_AREA(area);
+	fill_pages(area->ptr, 0, area->nr, SEED_A);
+	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
+}
+
+/*
+ *	|--------------------|
+ *	|         r          |  no split: the VMA stays what it was
+ *	|--------------------|
+ */
+TEST_F(vma_ops, mprotect_whole)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, mprotect(area->ptr, bytes(area->nr), PROT_READ));
+	ASSERT_VMAS(1);
+	ASSERT_STATE(area->ptr, area_vma_state(area));
+	ASSERT_AREA(area);
+
+	ASSERT_EQ(0, mprotect(area->ptr, bytes(area->nr), RW));
+	ASSERT_VMAS(1);
+	ASSERT_STATE(area->ptr, area_vma_state(area));
+	fill_pages(area->ptr, 0, area->nr, SEED_A);
+	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
+}
+
+/*
+ *	|------+----------+------|          |--------------------|
+ *	|      | DONTDUMP |      |    =>    |       DODUMP       |
+ *	|------+----------+------|          |--------------------|
+ */
+TEST_F(vma_ops, madvise_middle)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, madvise(self->middle, self->middle_len, MADV_DONTDUMP));
+	ASSERT_VMAS(3);
+	ASSERT_VMA(self->left, "anon_vma");
+	ASSERT_VMA(self->middle, "anon_vma");
+	ASSERT_VMA(self->right, "anon_vma");
+	ASSERT_AREA(area);
+	ASSERT_INVARIANTS();
+
+	ASSERT_EQ(0, madvise(area->ptr, bytes(area->nr), MADV_DODUMP));
+	ASSERT_VMAS(1);
+	ASSERT_AREA(area);
+}
+
+/*
+ *	|--------------------|
+ *	|      DONTDUMP      |  no split: the VMA stays what it was
+ *	|--------------------|
+ */
+TEST_F(vma_ops, madvise_whole)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, madvise(area->ptr, bytes(area->nr), MADV_DONTDUMP));
+	ASSERT_VMAS(1);
+	ASSERT_STATE(area->ptr, area_vma_state(area));
+	ASSERT_AREA(area);
+}
+
+/*
+ *	|------+--------+------|          |--------------------|
+ *	|      | locked |      |    =>    |      unlocked      |
+ *	|------+--------+------|          |--------------------|
+ */
+TEST_F(vma_ops, mlock_middle)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, mlock(self->middle, self->middle_len));
+	ASSERT_VMAS(3);
+	ASSERT_VMA(self->middle, "anon_vma");
+	ASSERT_AREA(area);
+	ASSERT_INVARIANTS();
+
+	ASSERT_EQ(0, munlock(self->middle, self->middle_len));
+	ASSERT_VMAS(1);
+	ASSERT_AREA(area);
+}
+
+/*
+ *	|------+---------------+------|
+ *	| area | zeroes / file | area |  one VMA
+ *	|------+---------------+------|
+ */
+TEST_F(vma_ops, dontneed_middle)
+{
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, madvise(self->middle, self->middle_len, MADV_DONTNEED));
+	ASSERT_VMAS(1);
+	ASSERT_VMA(self->middle, area_vma_state(area));
+	ASSERT_SIDES(SEED_AREA);
+	ASSERT_MIDDLE(area_untouched_seed(area));
+	ASSERT_INVARIANTS();
+
+	fill_pages(self->middle, self->first, self->end - self->first, SEED_A);
+	ASSERT_STATE(self->middle, area_vma_state(area));
+	ASSERT_SIDES(SEED_AREA);
+	ASSERT_MIDDLE(SEED_A);
+}
+
+/*
+ *	|---+---+---+---+---+---+---|
+ *	| x |   | x |   | x |   | x |  every second page is a copy, the others
+ *	|---+---+---+---+---+---+---|  are the file's or not there at all
+ *	              v mprotect
+ *	|-------------+-------------|
+ *	|     rw      |      r      |
+ *	|-------------+-------------|
+ */
+TEST_F(vma_ops, split_sparse)
+{
+	struct area *area = &self->area;
+	unsigned int seed = area_untouched_seed(area);
+
+	for (unsigned long i = 1; i < area->nr; i += 2)
+		ASSERT_EQ(0, madvise(area_page(area, i), psize(),
+				     MADV_DONTNEED));
+	if (variant->params.file)
+		ASSERT_PAGES(area_page(area, 1), 1, 1, seed);
+
+	ASSERT_EQ(0, mprotect(self->right, bytes(area->nr - self->end),
+			      PROT_READ));
+	ASSERT_VMAS(2);
+	ASSERT_INVARIANTS();
+	for (unsigned long i = 0; i < area->nr; i++)
+		ASSERT_PAGES(area_page(area, i), i, 1, i & 1 ? seed : SEED_AREA);
+
+	fill_pages(self->left, 0, self->end, SEED_A);
+	ASSERT_PAGES(self->left, 0, self->end, SEED_A);
+	ASSERT_STATE(area_page(area, 1), "anon_vma");
+}
+
+/*
+ *	|------+-----------+------|
+ *	| area | read-only | area |  anonymous memory over the middle
+ *	|------+-----------+------|
+ */
+TEST_F(vma_ops, map_over_middle)
+{
+	struct area *area = &self->area;
+	unsigned long nr = self->end - self->first;
+
+	ASSERT_NE(NULL, map_anon(self->middle, nr, PROT_READ));
+	ASSERT_VMAS(3);
+	ASSERT_VMA(self->left, "anon_vma");
+	ASSERT_VMA(self->right, "anon_vma");
+	ASSERT_SIDES(SEED_AREA);
+	ASSERT_MIDDLE(SEED_ZERO);
+
+	fill_pages(self->left, 0, self->first, SEED_A);
+	fill_pages(self->right, self->end, area->nr - self->end, SEED_A);
+	ASSERT_SIDES(SEED_A);
+	ASSERT_MIDDLE(SEED_ZERO);
+}
+
+/*
+ *	|--------------------|- - - - - -|
+ *	|        area        |    new    |  one VMA, unless inherited
+ *	|--------------------|- - - - - -|
+ */
+TEST_F(vma_ops, expand_forward)
+{
+	struct area *area = &self->area;
+	unsigned long half = area->nr / 2;
+	char *new = area_page(area, area->nr);
+
+	ASSERT_EQ(0, area_map_pages(area, area->nr, half, RW));
+	ASSERT_EQ(variant->params.history == AREA_CHILD ? 2 : 1,
+		  count_vmas(area->ptr, area->nr + half));
+	ASSERT_AREA(area);
+	ASSERT_PAGES(new, area->nr, half, area_untouched_seed(area));
+	fill_pages(new, area->nr, half, SEED_A);
+	ASSERT_PAGES(new, area->nr, half, SEED_A);
+	ASSERT_AREA(area);
+}
+
+/*
+ *	|- - - - - -|--------------------|
+ *	|    new    |        area        |  one VMA, unless inherited
+ *	|- - - - - -|--------------------|
+ */
+TEST_F(vma_ops, expand_backward)
+{
+	struct area *area = &self->area;
+	unsigned long half = area->nr / 2;
+	char *new = area_page(area, -half);
+
+	ASSERT_EQ(0, area_map_pages(area, -half, half, RW));
+	ASSERT_EQ(variant->params.history == AREA_CHILD ? 2 : 1,
+		  count_vmas(new, area->nr + half));
+	ASSERT_AREA(area);
+	ASSERT_PAGES(new, -half, half, area_untouched_seed(area));
+	fill_pages(new, -half, half, SEED_A);
+	ASSERT_PAGES(new, -half, half, SEED_A);
+	ASSERT_AREA(area);
+}
+
+/*
+ *	|--------------------|-----------|
+ *	|      area, rw      | new, rwx  |  both touched
+ *	|--------------------|-----------|
+ *	                  v mprotect
+ *	|--------------------------------|
+ *	|               rw               |  one VMA, unless inherited
+ *	|--------------------------------|
+ */
+TEST_F(vma_ops, merge_with_next)
+{
+	struct area *area = &self->area;
+	unsigned long half = area->nr / 2;
+	char *new = area_page(area, area->nr);
+	int vmas = variant->params.history == AREA_CHILD ? 2 : 1;
+
+	ASSERT_EQ(0, area_map_pages(area, area->nr, half, RW | PROT_EXEC));
+	fill_pages(new, area->nr, half, SEED_A);
+	ASSERT_EQ(2, count_vmas(area->ptr, area->nr + half));
+	ASSERT_INVARIANTS();
+
+	ASSERT_EQ(0, mprotect(new, bytes(half), RW));
+	ASSERT_EQ(vmas, count_vmas(area->ptr, area->nr + half));
+	if (vmas == 1)
+		ASSERT_STATE(new, "anon_vma");
+	ASSERT_STATE(area->ptr, vmas == 1 ? "anon_vma" : area_vma_state(area));
+	ASSERT_AREA(area);
+	ASSERT_PAGES(new, area->nr, half, SEED_A);
+	fill_pages(area->ptr, 0, area->nr + half, SEED_B);
+	ASSERT_PAGES(area->ptr, 0, area->nr + half, SEED_B);
+}
+
+/*
+ *	|-----------|--------------------|
+ *	| new, rwx  |      area, rw      |  both touched
+ *	|-----------|--------------------|
+ *	                  v mprotect
+ *	|--------------------------------|
+ *	|               rw               |  one VMA, unless inherited
+ *	|--------------------------------|
+ */
+TEST_F(vma_ops, merge_with_prev)
+{
+	struct area *area = &self->area;
+	unsigned long half = area->nr / 2;
+	char *new = area_page(area, -half);
+	int vmas = variant->params.history == AREA_CHILD ? 2 : 1;
+
+	ASSERT_EQ(0, area_map_pages(area, -half, half, RW | PROT_EXEC));
+	fill_pages(new, -half, half, SEED_A);
+	ASSERT_EQ(2, count_vmas(new, area->nr + half));
+	ASSERT_INVARIANTS();
+
+	ASSERT_EQ(0, mprotect(new, bytes(half), RW));
+	ASSERT_EQ(vmas, count_vmas(new, area->nr + half));
+	if (vmas == 1)
+		ASSERT_STATE(new, "anon_vma");
+	ASSERT_STATE(area->ptr, vmas == 1 ? "anon_vma" : area_vma_state(area));
+	ASSERT_AREA(area);
+	ASSERT_PAGES(new, -half, half, SEED_A);
+	fill_pages(new, -half, area->nr + half, SEED_B);
+	ASSERT_PAGES(new, -half, area->nr + half, SEED_B);
+}
+
+/*
+ *	|--------------------|     |-----------|
+ *	|        area        |     |    new    |  touched before they met
+ *	|--------------------|     |-----------|
+ *	                        v mmap
+ *	|--------------------+-----+-----------|
+ *	|        area        | gap |    new    |  at most two VMAs
+ *	|--------------------+-----+-----------|
+ */
+TEST_F(vma_ops, fill_gap)
+{
+	struct area *area = &self->area;
+	unsigned long quarter = area->nr / 4;
+	unsigned long first = area->nr + quarter;
+	char *gap = area_page(area, area->nr);
+	char *new = area_page(area, first);
+	int vmas;
+
+	ASSERT_EQ(0, area_map_pages(area, first, quarter, RW));
+	fill_pages(new, first, quarter, SEED_A);
+	ASSERT_EQ(0, area_map_pages(area, area->nr, quarter, RW));
+	vmas = count_vmas(area->ptr, area->nr + 2 * quarter);
+	ASSERT_GE(vmas, 1);
+	ASSERT_LE(vmas, 2);
+	ASSERT_INVARIANTS();
+
+	ASSERT_AREA(area);
+	ASSERT_PAGES(gap, area->nr, quarter, area_untouched_seed(area));
+	ASSERT_PAGES(new, first, quarter, SEED_A);
+	fill_pages(gap, area->nr, quarter, SEED_B);
+	ASSERT_AREA(area);
+	ASSERT_PAGES(gap, area->nr, quarter, SEED_B);
+	ASSERT_PAGES(new, first, quarter, SEED_A);
+}
+
+/*
+ * Three neighbours, each in one of these states when the protection of the
+ * middle one becomes that of the other two:
+ *
+ *	|---------|---------|---------|
+ *	|  prev   | middle  |  next   |
+ *	|---------|---------|---------|
+ */
+enum neighbour {
+	UNFAULTED,
+	MARKED,		/* touched */
+	UPGRADED,	/* touched, then shared with a child that is gone */
+	INHERITED,	/* touched by the parent */
+	NR_NEIGHBOURS,
+};
+
+FIXTURE(merge_matrix)
+{
+	char *reserved;
+};
+
+FIXTURE_VARIANT(merge_matrix)
+{
+	enum neighbour middle;
+	/* What the kernel without owners makes of it: vmas[prev][next] */
+	int vmas[NR_NEIGHBOURS][NR_NEIGHBOURS];
+};
+
+FIXTURE_VARIANT_ADD(merge_matrix, unfaulted)
+{
+	.middle = UNFAULTED,
+	.vmas = {
+		{ 1, 1, 1, 2 },
+		{ 1, 2, 2, 2 },
+		{ 1, 2, 2, 2 },
+		{ 2, 2, 2, 3 },
+	},
+};
+
+FIXTURE_VARIANT_ADD(merge_matrix, marked)
+{
+	.middle = MARKED,
+	.vmas = {
+		{ 1, 1, 1, 2 },
+		{ 1, 1, 2, 2 },
+		{ 1, 1, 2, 2 },
+		{ 2, 2, 2, 3 },
+	},
+};
+
+FIXTURE_VARIANT_ADD(merge_matrix, upgraded)
+{
+	.middle = UPGRADED,
+	.vmas = {
+		{ 1, 1, 1, 2 },
+		{ 1, 1, 1, 2 },
+		{ 1, 1, 1, 2 },
+		{ 2, 2, 2, 3 },
+	},
+};
+
+FIXTURE_VARIANT_ADD(merge_matrix, inherited)
+{
+	.middle = INHERITED,
+	.vmas = {
+		{ 3, 3, 3, 3 },
+		{ 3, 3, 3, 3 },
+		{ 3, 3, 3, 3 },
+		{ 3, 3, 3, 3 },
+	},
+};
+
+FIXTURE_SETUP(merge_matrix)
+{
+	self->reserved = reserve(14);
+	ASSERT_NE(NULL, self->reserved);
+}
+
+FIXTURE_TEARDOWN(merge_matrix)
+{
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(self->reserved, bytes(14)));
+}
+
+/* Returns the number of VMAs after the merge, negative if data was lost. */
+static int merge_neighbours(char *ptr, const enum neighbour states[3])
+{
+	const unsigned long nr = 4;
+	int middle_prot = RW | PROT_EXEC;
+	int vmas;
+
+	for (int i = 0; i < 3; i++)
+		if (!map_anon(ptr + i * bytes(nr), nr,
+			      i == 1 ? middle_prot : RW))
+			return -ENOMEM;
+
+	/* The oldest first: who is touched later may share with them. */
+	for (enum neighbour state = INHERITED; state > UNFAULTED; state--) {
+		for (int i = 0; i < 3; i++)
+			if (states[i] == state)
+				fill_pages(ptr + i * bytes(nr), i * nr, nr,
+					   SEED_A);
+		if (state == INHERITED) {
+			pid_t pid = fork();
+
+			if (pid < 0)
+				return -errno;
+			if (pid)
+				_exit(wait_child(pid));
+		}
+		if (state == UPGRADED && share_with_child())
+			return -EAGAIN;
+	}
+
+	if (mprotect(ptr + bytes(nr), bytes(nr), RW))
+		return -errno;
+	vmas = count_vmas(ptr, 3 * nr);
+	for (int i = 0; i < 3; i++)
+		if (find_bad_page(ptr + i * bytes(nr), i * nr, nr,
+				  states[i] ? SEED_A : SEED_ZERO) >= 0)
+			return -EIO;
+	fill_pages(ptr, 0, 3 * nr, SEED_B);
+	if (find_bad_page(ptr, 0, 3 * nr, SEED_B) >= 0)
+		return -EIO;
+	if (anon_state_available() && anon_state_check())
+		return -EUCLEAN;
+	return vmas;
+}
+
+TEST_F(merge_matrix, mprotect)
+{
+	for (enum neighbour prev = 0; prev < NR_NEIGHBOURS; prev++) {
+		for (enum neighbour next = 0; next < NR_NEIGHBOURS; next++) {
+			enum neighbour states[] = { prev, variant->middle, next };
+			int vmas = variant->vmas[prev][next];
+			pid_t pid = fork();
+			int ret;
+
+			ASSERT_GE(pid, 0);
+			if (!pid) {
+				ret = merge_neighbours(self->reserved + psize(),
+						       states);
+				_exit(ret < 0 ? 100 - ret : ret);
+			}
+			ret = wait_child(pid);
+			if (anon_state_available()) {
+				EXPECT_GE(ret, 1);
+				EXPECT_LE(ret, vmas);
+			} else {
+				EXPECT_EQ(vmas, ret);
+			}
+			if (ret < 1 || ret > vmas)
+				TH_LOG("prev %d, next %d", prev, next);
+		}
+	}
+}
+
+/* The largest VMA that a first touch marks, and what is beyond it. */
+FIXTURE(bound)
+{
+	unsigned long nr;
+	char *reserved;
+	char *ptr;
+};
+
+FIXTURE_SETUP(bound)
+{
+	const unsigned long min = (2UL << 20) / psize();
+
+	self->nr = (16UL << 20) / psize();
+	if (anon_state_available()) {
+		self->nr = mark_bound();
+		TH_LOG("%lu pages", self->nr);
+		ASSERT_GE(self->nr, min);
+	}
+	self->reserved = reserve(self->nr + 3);
+	ASSERT_NE(NULL, self->reserved);
+	self->ptr = self->reserved + psize();
+}
+
+FIXTURE_TEARDOWN(bound)
+{
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(self->reserved, bytes(self->nr + 3)));
+}
+
+/* Touch the first, one in the middle and the last of @nr pages. */
+static void touch_ends(char *ptr, unsigned long nr, unsigned int seed)
+{
+	fill_pages(ptr, 0, 1, seed);
+	fill_pages(ptr + bytes(nr / 2), nr / 2, 1, seed);
+	fill_pages(ptr + bytes(nr - 1), nr - 1, 1, seed);
+}
+
+#define ASSERT_ENDS(ptr, nr, seed) \
+	ASSERT_TRUE(ends_are(ptr, nr, seed))
+
+static bool ends_are(char *ptr, unsigned long nr, unsigned int seed)
+{
+	return find_bad_page(ptr, 0, 1, seed) < 0 &&
+	       find_bad_page(ptr + bytes(1), 1, 1, SEED_ZERO) < 0 &&
+	       find_bad_page(ptr + bytes(nr / 2), nr / 2, 1, seed) < 0 &&
+	       find_bad_page(ptr + bytes(nr - 1), nr - 1, 1, seed) < 0;
+}
+
+/*
+ *	|---------------------------------|
+ *	| x              x              x |  as large as can be
+ *	|---------------------------------|
+ */
+TEST_F(bound, at_bound)
+{
+	ASSERT_NE(NULL, map_anon(self->ptr, self->nr, RW));
+	touch_ends(self->ptr, self->nr, SEED_A);
+	ASSERT_STATE(self->ptr, "owned");
+	ASSERT_STATE(self->ptr + bytes(self->nr - 1), "owned");
+	ASSERT_EQ(0, mprotect(self->ptr, bytes(self->nr / 2), PROT_READ));
+	ASSERT_STATE(self->ptr, "anon_vma");
+	ASSERT_STATE(self->ptr + bytes(self->nr - 1), "anon_vma");
+	ASSERT_ENDS(self->ptr, self->nr, SEED_A);
+}
+
+/*
+ *	|---------------------------------|---|
+ *	| x              x                  x |  a page more
+ *	|---------------------------------|---|
+ */
+TEST_F(bound, past_bound)
+{
+	ASSERT_NE(NULL, map_anon(self->ptr, self->nr + 1, RW));
+	touch_ends(self->ptr, self->nr + 1, SEED_A);
+	ASSERT_STATE(self->ptr, "anon_vma");
+	ASSERT_ENDS(self->ptr, self->nr + 1, SEED_A);
+}
+
+/*
+ *	|---------------------------------|- -|
+ *	| x              x              x |   |  grows by a page
+ *	|---------------------------------|- -|
+ */
+TEST_F(bound, grow_past_bound)
+{
+	ASSERT_NE(NULL, map_anon(self->ptr, self->nr, RW));
+	touch_ends(self->ptr, self->nr, SEED_A);
+	ASSERT_STATE(self->ptr, "owned");
+	ASSERT_NE(NULL, map_anon(self->ptr + bytes(self->nr), 1, RW));
+	ASSERT_EQ(1, count_vmas(self->ptr, self->nr + 1));
+	ASSERT_STATE(self->ptr, "anon_vma");
+	ASSERT_ENDS(self->ptr, self->nr, SEED_A);
+	fill_pages(self->ptr + bytes(self->nr), self->nr, 1, SEED_B);
+	ASSERT_PAGES(self->ptr + bytes(self->nr), self->nr, 1, SEED_B);
+	ASSERT_ENDS(self->ptr, self->nr, SEED_A);
+}
+
+/* A heap of our own: the one that we have is shared with our parent. */
+FIXTURE(brk)
+{
+	unsigned long bound;
+	unsigned long room;
+	char *reserved;
+	char *heap;
+};
+
+static long set_brk(char *addr)
+{
+	return syscall(SYS_brk, addr) == (long)addr ? 0 : -ENOMEM;
+}
+
+FIXTURE_SETUP(brk)
+{
+	unsigned long guard = 16;
+
+	self->bound = (16UL << 20) / psize();
+	if (anon_state_available())
+		self->bound = mark_bound();
+	self->room = self->bound + 64;
+	self->reserved = reserve(self->room + 2 * guard);
+	ASSERT_NE(NULL, self->reserved);
+	self->heap = self->reserved + bytes(guard);
+	ASSERT_EQ(0, munmap(self->heap, bytes(self->room)));
+	if (prctl(PR_SET_MM, PR_SET_MM_BRK, self->heap, 0, 0) && errno == EPERM)
+		SKIP(return, "needs CAP_SYS_RESOURCE");
+	ASSERT_EQ(0, prctl(PR_SET_MM, PR_SET_MM_START_BRK, self->heap, 0, 0));
+}
+
+FIXTURE_TEARDOWN(brk)
+{
+	ASSERT_INVARIANTS();
+}
+
+/*
+ *	|------|- - - - -|- - - - - - - - -|
+ *	| heap |  grow   |  grow           |  one VMA, touched on the way
+ *	|------|- - - - -|- - - - - - - - -|
+ *	              shrink |
+ */
+TEST_F(brk, grow_and_shrink)
+{
+	const unsigned long step = 8;
+	char *heap = self->heap;
+
+	for (unsigned long nr = step; nr <= 4 * step; nr += step) {
+		ASSERT_EQ(0, set_brk(heap + bytes(nr)));
+		ASSERT_EQ(1, count_vmas(heap, nr));
+		ASSERT_PAGES(heap + bytes(nr - step), nr - step, step,
+			     SEED_ZERO);
+		fill_pages(heap + bytes(nr - step), nr - step, step, SEED_A);
+		ASSERT_STATE(heap, "owned");
+		ASSERT_STATE(heap + bytes(nr - 1), "owned");
+		ASSERT_PAGES(heap, 0, nr, SEED_A);
+	}
+	ASSERT_EQ(0, set_brk(heap + bytes(step)));
+	ASSERT_EQ(1, count_vmas(heap, 4 * step));
+	ASSERT_PAGES(heap, 0, step, SEED_A);
+	ASSERT_EQ(0, set_brk(heap + bytes(2 * step)));
+	ASSERT_EQ(1, count_vmas(heap, 4 * step));
+	ASSERT_PAGES(heap, 0, step, SEED_A);
+	ASSERT_PAGES(heap + bytes(step), step, step, SEED_ZERO);
+}
+
+/*
+ *	|------|- - - - - - - - - - - - - -|
+ *	| heap |    grow past the bound    |  one VMA
+ *	|------|- - - - - - - - - - - - - -|
+ */
+TEST_F(brk, grow_past_bound)
+{
+	char *end = self->heap + bytes(self->bound);
+
+	ASSERT_EQ(0, set_brk(self->heap + bytes(8)));
+	fill_pages(self->heap, 0, 8, SEED_A);
+	ASSERT_STATE(self->heap, "owned");
+	ASSERT_EQ(0, set_brk(end + bytes(1)));
+	ASSERT_EQ(1, count_vmas(self->heap, self->room));
+	ASSERT_STATE(self->heap, "anon_vma");
+	fill_pages(end, self->bound, 1, SEED_A);
+	ASSERT_STATE(end, "anon_vma");
+	ASSERT_PAGES(self->heap, 0, 8, SEED_A);
+	ASSERT_PAGES(end, self->bound, 1, SEED_A);
+}
+
+/*
+ *	           |------|------|
+ *	           | heap | heap |  forked, then grown by parent and child
+ *	           |------|------|
+ */
+TEST_F(brk, fork)
+{
+	char *heap = self->heap;
+	pid_t pid;
+
+	ASSERT_EQ(0, set_brk(heap + bytes(8)));
+	fill_pages(heap, 0, 8, SEED_A);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		ASSERT_EQ(0, set_brk(heap + bytes(16)));
+		fill_pages(heap + bytes(8), 8, 8, SEED_B);
+		ASSERT_PAGES(heap, 0, 8, SEED_A);
+		ASSERT_PAGES(heap + bytes(8), 8, 8, SEED_B);
+		ASSERT_INVARIANTS();
+		_exit(0);
+	}
+	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_EQ(0, set_brk(heap + bytes(16)));
+	ASSERT_EQ(1, count_vmas(heap, 16));
+	ASSERT_PAGES(heap, 0, 8, SEED_A);
+	ASSERT_PAGES(heap + bytes(8), 8, 8, SEED_ZERO);
+}
+
+/* A stack of our own, which grows down into a hole. */
+FIXTURE(stack)
+{
+	unsigned long bound;
+	unsigned long room;
+	char *reserved;
+	char *top;
+};
+
+FIXTURE_SETUP(stack)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	self->bound = (16UL << 20) / psize();
+	if (anon_state_available())
+		self->bound = mark_bound();
+	self->room = self->bound + 64;
+	self->reserved = reserve(self->room + 2);
+	ASSERT_NE(NULL, self->reserved);
+	self->top = self->reserved + bytes(self->room + 1);
+	ASSERT_EQ(0, munmap(self->reserved + psize(), bytes(self->room)));
+	if (setrlimit(RLIMIT_STACK, &limit))
+		SKIP(return, "needs CAP_SYS_RESOURCE");
+	ASSERT_NE(MAP_FAILED, mmap(self->top - bytes(2), bytes(2), RW,
+				   MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS |
+				   MAP_GROWSDOWN, -1, 0));
+	fill_pages(self->top - bytes(2), -2, 2, SEED_A);
+	ASSERT_STATE(self->top - 1, "owned");
+}
+
+FIXTURE_TEARDOWN(stack)
+{
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(self->reserved, bytes(self->room + 2)));
+}
+
+/*
+ *	|- - - - - - -|- - - - - - -|-------|
+ *	|    grow     |    grow     | stack |  one VMA
+ *	|- - - - - - -|- - - - - - -|-------|
+ */
+TEST_F(stack, grow)
+{
+	for (long page = -3; page > -16; page--) {
+		fill_pages(self->top + page * (long)psize(), page, 1, SEED_A);
+		ASSERT_STATE(self->top + page * (long)psize(), "owned");
+	}
+	ASSERT_EQ(1, count_vmas(self->top - bytes(15), 15));
+	ASSERT_PAGES(self->top - bytes(15), -15, 15, SEED_A);
+}
+
+/*
+ *	|- - - - - - - - - - - - - -|-------|
+ *	|    grow past the bound    | stack |  one VMA
+ *	|- - - - - - - - - - - - - -|-------|
+ */
+TEST_F(stack, grow_past_bound)
+{
+	char *low = self->top - bytes(self->bound + 1);
+
+	fill_pages(low, 0, 1, SEED_B);
+	ASSERT_EQ(1, count_vmas(low, self->bound + 1));
+	ASSERT_STATE(low, "anon_vma");
+	ASSERT_STATE(self->top - 1, "anon_vma");
+	ASSERT_PAGES(low, 0, 1, SEED_B);
+	ASSERT_PAGES(self->top - bytes(2), -2, 2, SEED_A);
+}
+
+/*
+ *	parent                    child
+ *	|- - - - -|-------|       |- - - - -|-------|
+ *	|  grow   | stack |  =>   |  grow   | stack |  each on its own
+ *	|- - - - -|-------|       |- - - - -|-------|
+ */
+TEST_F(stack, fork)
+{
+	pid_t pid = fork();
+
+	ASSERT_GE(pid, 0);
+	fill_pages(self->top - bytes(8), -8, 6, pid ? SEED_A : SEED_B);
+	ASSERT_EQ(1, count_vmas(self->top - bytes(8), 8));
+	ASSERT_STATE(self->top - 1, "anon_vma");
+	ASSERT_STATE(self->top - bytes(8), "anon_vma");
+	if (pid)
+		ASSERT_EQ(0, wait_child(pid));
+	ASSERT_PAGES(self->top - bytes(8), -8, 6, pid ? SEED_A : SEED_B);
+	ASSERT_PAGES(self->top - bytes(2), -2, 2, SEED_A);
+	if (!pid)
+		_exit(0);
+}
+
+TEST_HARNESS_MAIN
