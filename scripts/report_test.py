@@ -258,6 +258,7 @@ class Nested(ReportTest):
         self.assertIn('4 passed, 0 failed', output)
         with open(summary, encoding='utf-8') as file:
             text = file.read()
+        self.assertIn('\n  KTAP version 1\n  1..4\n', text)
         self.assertIn('  ok 2 anon/tags/tag-1\n', text)
         self.assertTrue(text.endswith('\n4 passed, 0 failed, 0 skipped\n'))
         status, output = self.run_ktap(text + '# anon-exit: 0\n')    # it reads what it writes
@@ -274,6 +275,10 @@ class Nested(ReportTest):
     def test_child_fails(self):
         self.assert_fails(self.KUNIT.replace('ok 2 tag-1', 'not ok 2 tag-1').replace('exit: 0', 'exit: 1'),
                           'FAILED prog: anon/tags/tag-1', '3 passed, 1 failed')
+        bad = self.KUNIT
+        for line in 'ok 2 tag-1', 'ok 1 tags', 'ok 1 anon':
+            bad = bad.replace(line, 'not ' + line)
+        self.assert_fails(bad.replace('exit: 0', 'exit: 1'), '3 passed, 1 failed')
 
     def test_parent_fails_alone(self):
         self.assert_fails(self.KUNIT.replace('ok 1 anon', 'not ok 1 anon').replace('exit: 0', 'exit: 1'),
@@ -407,6 +412,7 @@ class Baseline(ReportTest):
     def test_new_failure(self):
         self.assert_baseline_fails('FAILED prog: good', self.MIXED.replace('ok 1', 'not ok 1'))
         self.assert_baseline_fails('FAILED prog: unable', self.MIXED.replace('ok 3 # SKIP', 'not ok 3'))
+        self.assertNotIn('passes now', self.check(self.MIXED.replace('ok 3 # SKIP', 'not ok 3'))[1])
 
     def test_new_skip(self):
         self.assert_baseline_fails('good: skipped without a reason listed',
@@ -479,6 +485,19 @@ class Baseline(ReportTest):
                 'prog\tbad\tfail\tcannot work on the base\nprog\tunable\tskip\tno such device\n'
                 'prog\tnew\tfail\t\nprog\tshaky\tflaky\traces with khugepaged\n'))
         self.assertEqual(self.run_ktap(text, '--baseline', path)[0], 1)     # until it has a reason
+
+    def test_write_keeps_a_lower_count(self):
+        path = self.file('baseline', 'prog\t*\tcount>=1\n')
+        self.run_ktap(GOOD, '--write-baseline', path)
+        self.assertEqual(report.read_baseline(path)[1], {'prog': {'*': ('count>=1', '')}})
+
+    def test_program_that_always_fails(self):
+        rows = self.file('baseline', 'prog\tprog\tfail\tneeds hardware\n')
+        bad = 'prog=' + self.file('bad', '# anon-exit: 1\n')
+        status, output = self.report('--plain', bad, '--ktap', 'x=' + self.file('x', GOOD), '--baseline', rows)
+        self.assertEqual(status, 0)
+        self.assertIn('\nok 1 prog # SKIP 0 passed, 0 failed, 1 skipped\n', output)
+        self.assertEqual(self.report('--plain', bad, '--baseline', rows)[0], 1)      # nothing passed
 
     def test_write_keeps_reasons_of_the_same_result_only(self):
         path = self.file('baseline', 'prog\tbad\tskip\tx\nprog\tunable\tfail\tx\nprog\tshaky\tflaky\tx\n')
