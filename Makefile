@@ -1,0 +1,63 @@
+# VMA-owned anonymous folios: build, boot and test the series. 'make help' lists the targets.
+# Settings: ARCH=x86_64|arm64  LLVM=-19  T=<one test>  KSRC=<kernel tree or tarball>  CACHE=<folder>
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := all
+ifdef CACHE
+export CACHE := $(abspath $(CACHE))
+endif
+ifdef KSRC
+export KSRC := $(abspath $(KSRC))
+endif
+export ARCH LLVM T JOBS KUNITCONFIG
+# The scripts start their own makes and pass what those need.
+unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
+
+.PHONY: all check quick kunit selftests baseline boot shell tree refresh agree fetch deps lint clean help
+
+all: deps		## build and boot base and series, show the memory that the series saves
+	@scripts/demo.sh
+
+check: deps		## run every test; the last line is "N passed, N failed, N skipped"
+	@scripts/check.sh check
+
+quick: deps		## the developer's loop: KUnit on UML and the series' selftests
+	@scripts/check.sh quick
+
+kunit: deps		## KUnit on UML, or with ARCH= given in QEMU
+	@KUNIT_ARCH=$(if $(filter command line environment,$(origin ARCH)),$(ARCH),um) scripts/check.sh kunit
+
+selftests: deps		## the series' own selftests (T=<one test>)
+	@scripts/check.sh selftests
+
+baseline: deps		## run the base tree's selftests on the base, write configs/baseline.ARCH
+	@scripts/check.sh baseline
+
+boot: deps		## boot the series' test kernel once, without tests
+	@scripts/shell.sh boot
+
+shell: deps		## a prompt in the booted test kernel, tests in /tests
+	@scripts/shell.sh shell
+
+tree: deps		## the patched git work tree to edit and commit in
+	@scripts/tree.sh tree
+
+refresh: deps		## export that tree to series/ and to the files here
+	@scripts/tree.sh refresh
+
+agree: deps		## prove that series/ and the files here agree byte for byte
+	@scripts/tree.sh agree
+
+fetch: deps		## fetch and import the base
+	@scripts/fetch.sh
+
+deps:			## install the missing Debian packages (as root), or name them
+	@scripts/deps.sh
+
+lint: deps		## check the patches and scripts
+	@scripts/lint.sh
+
+clean:			## remove the build folders and logs; keep the kernel source and your tree
+	@scripts/clean.sh
+
+help:			## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12

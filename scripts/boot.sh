@@ -1,0 +1,119 @@
+#!/bin/sh
+# boot.sh VARIANT CONFIG LABEL [TESTS]: boot a built kernel in QEMU.
+#   TESTS  a file of lines "NAME TIMEOUT COMMAND" to run in the guest; none: a prompt
+# Leaves in $RUN_LOGS/LABEL: console.log (QEMU's command first), NAME.ktap for each test, exit.
+# Ends non-zero if the guest did not end by itself in time; report.py judges the rest.
+. "$(dirname "$0")/common.sh"
+
+variant=${1:?variant} config=${2:?config} label=${3:?label} tests=${4:-}
+out=$CACHE/$variant/$ARCH-$config
+logs=$RUN_LOGS/$label
+BOOT_TIMEOUT=${BOOT_TIMEOUT:-300}
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# /dev/kvm may exist and not work, or trap so slowly that TCG is faster: 65536 port writes must
+# be done in it in time.
+kvm_works() {
+	[ "$ARCH" = "$(uname -m)" ] && [ -w /dev/kvm ] || return 1
+	# xor %cx,%cx; 1: out %al,$0x80; loop 1b; mov $1,%al; out %al,$0xf4; hlt
+	{
+		printf '\061\311\346\200\342\374\260\001\346\364\364'
+		head -c 499 /dev/zero
+		printf '\125\252'
+	} >"$tmp/probe"
+	_kvm=0
+	timeout 2 "$qemu" -accel kvm -m 16 -nodefaults -display none \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 \
+		-drive file="$tmp/probe",format=raw,if=ide,snapshot=on >/dev/null 2>&1 || _kvm=$?
+	[ $_kvm = 3 ]		# what QEMU's debug-exit device makes of 1
+}
+
+# Two NUMA nodes of one socket each: a topology that the kernel does not warn about.
+case $ARCH in
+x86_64)
+	qemu=qemu-system-x86_64 image=arch/x86/boot/bzImage
+	machine="-machine q35 -smp 4,sockets=2,cores=2,threads=1" console=ttyS0
+	cpu=max,la57=off
+	;;
+arm64)
+	qemu=qemu-system-aarch64 image=arch/arm64/boot/Image
+	machine="-machine virt,gic-version=3 -smp 4,sockets=2,cores=2,threads=1" console=ttyAMA0
+	cpu=max
+	;;
+esac
+case ${ACCEL:-} in
+'') if kvm_works; then accel=kvm; else accel=tcg; fi ;;
+*) accel=$ACCEL ;;
+esac
+[ "$accel" = tcg ] && accel=tcg,thread=multi || cpu=host
+
+mkdir -p "$logs" "$tmp/etc"
+limit=$BOOT_TIMEOUT
+if [ -n "$tests" ]; then
+	echo tests >"$tmp/etc/guest-job"
+	sed '/^#/d; /^ *$/d' "$tests" >"$tmp/etc/guest-tests"
+	total=$(wc -l <"$tmp/etc/guest-tests")
+	limit=$((limit + $(awk '{ n += $2 } END { print n }' "$tmp/etc/guest-tests")))
+	serial="-chardev file,id=console,path=$logs/console.log,append=on -serial chardev:console"
+	serial="$serial -chardev file,id=results,path=/dev/stdout"
+else
+	echo shell >"$tmp/etc/guest-job"
+	serial="-serial mon:stdio -chardev null,id=results"
+fi
+(cd "$tmp" && find etc | cpio --quiet -o -H newc -R 0:0) | cat "$out/initramfs.cpio" - >"$tmp/initramfs"
+truncate -s 600M "$tmp/disk"
+/sbin/mke2fs -q -t ext4 -F "$tmp/disk"
+
+# shellcheck disable=SC2086
+set -- "$qemu" $machine -accel $accel -cpu $cpu -m 4G \
+	-object memory-backend-ram,id=m0,size=2G -numa node,nodeid=0,cpus=0-1,memdev=m0 \
+	-object memory-backend-ram,id=m1,size=2G -numa node,nodeid=1,cpus=2-3,memdev=m1 \
+	-nodefaults -no-user-config -display none -no-reboot $serial \
+	-device virtio-serial-pci -device virtserialport,chardev=results,name=results \
+	-chardev file,id=exit,path="$logs/exit" -device virtserialport,chardev=exit,name=exit \
+	-drive file="$tmp/disk",if=virtio,format=raw,cache=unsafe \
+	-kernel "$out/$image" -initrd "$tmp/initramfs" \
+	-append "console=$console panic=-1 oops=panic slab_nomerge ${CMDLINE:-}"
+
+{
+	"$qemu" --version | head -n 1
+	echo "$*"
+} >"$logs/console.log"
+
+if [ -z "$tests" ]; then
+	cat "$logs/console.log"
+	"$@"
+	exit
+fi
+
+# Cut the results into one file for each test, and say where the guest is.
+split() {
+	name= n=0
+	while IFS= read -r line; do
+		case $line in
+		'# begin '*)
+			name=${line#'# begin '} n=$((n + 1)) since=$(date +%s)
+			stage "  $label $n/$total: $name"
+			;;
+		'# end '*)
+			echo "$name $(($(date +%s) - since))" >>"$logs/seconds"
+			name=
+			;;
+		*)
+			[ -n "$name" ] && printf '%s\n' "$line" >>"$logs/$name.ktap" || printf '%s\n' "$line"
+			;;
+		esac
+	done
+}
+
+stage "boot the $variant $config kernel under ${accel%%,*} ($total tests)" "${NEXT:-}"
+rc=0
+{
+	timeout "$limit" "$@" </dev/null 2>>"$logs/qemu.log" || echo $? >"$tmp/rc"
+} | split
+[ ! -f "$tmp/rc" ] || rc=$(cat "$tmp/rc")
+[ $rc != 124 ] || die "the guest did not end within $limit s; its console: $logs/console.log"
+[ $rc = 0 ] || die "QEMU ended with $rc: $(tail -n 3 "$logs/qemu.log" | tr '\n' ' ')"
+[ -s "$logs/exit" ] || die "the guest died before its end; its console: $logs/console.log"

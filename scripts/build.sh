@@ -1,0 +1,45 @@
+#!/bin/sh
+# build.sh VARIANT CONFIG: build a kernel in $CACHE/VARIANT/ARCH-CONFIG. Same source,
+# configuration and compiler as the last time: nothing is built.
+. "$(dirname "$0")/common.sh"
+
+variant=${1:?variant} config=${2:?config}
+src=$CACHE/$variant/src
+out=$CACHE/$variant/$ARCH-$config
+log=$RUN_LOGS/build-$variant-$config.log
+
+case $ARCH in
+x86_64) image=arch/x86/boot/bzImage ;;
+arm64) image=arch/arm64/boot/Image ;;
+*) die "ARCH=$ARCH is not known; x86_64 and arm64 are" ;;
+esac
+
+commit=$("$TOP/scripts/source.sh" "$variant")
+
+fragments="$TOP/configs/common.config $TOP/configs/$ARCH.config $TOP/configs/$config.config"
+# shellcheck disable=SC2086
+key=$(echo "$commit"; cat $fragments | sha256sum; "clang$clang_suffix" --version | head -n 1)
+if [ -f "$out/$image" ] && [ "$(cat "$out/.anon-key" 2>/dev/null)" = "$key" ]; then
+	stage "the $variant $config kernel is up to date: nothing to build"
+	exit 0
+fi
+
+stage "build the $variant $config kernel for $ARCH" "${NEXT:-}"
+mkdir -p "$out" "$RUN_LOGS"
+rm -f "$out/.anon-key"
+# shellcheck disable=SC2086
+cat $fragments >"$out/.anon-config"
+run_logged "$log" kernel_make "$variant" "$config" KCONFIG_ALLCONFIG="$out/.anon-config" allnoconfig
+
+# Kconfig drops what it cannot have without a word; a symbol that is not as asked is an error.
+missing=$(sed -n 's/^# \(CONFIG_[A-Z0-9_]*\) is not set$/\1=n/p; /^CONFIG_/p' "$out/.anon-config" |
+	while IFS='=' read -r symbol value; do
+		is=$(sed -n "s/^$symbol=//p" "$out/.config")
+		[ "${is:-n}" = "$value" ] || echo " $symbol=$value (is ${is:-n})"
+	done)
+[ -z "$missing" ] || die "the configuration does not come out as asked:$(echo "$missing" | tr '\n' ',' | sed 's/,$//')"
+
+start=$(date +%s)
+run_logged "$log" kernel_make "$variant" "$config" "$(basename "$image")" || die "the $variant $config kernel does not build"
+echo "$key" >"$out/.anon-key"
+stage "built the $variant $config kernel in $(($(date +%s) - start)) s"

@@ -1,0 +1,76 @@
+# Sourced by every script: settings, progress lines, errors.
+# shellcheck shell=sh disable=SC2034
+set -eu
+
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+CACHE=${CACHE:-${ANON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/anon-vma-owned}}
+ARCH=${ARCH:-x86_64}
+LLVM=${LLVM:--19}
+KSRC=${KSRC:-}
+JOBS=${JOBS:-$(nproc)}
+GIT_DIR_LINUX=$CACHE/linux.git
+
+# version, suite, package, package_version, deb, sha256
+. "$TOP/series/base"
+
+# One clock and one log folder for all the stages of a run.
+: "${RUN_START:=$(date +%s)}"
+: "${RUN_LOGS:=$CACHE/logs/$(date +%Y%m%d-%H%M%S)-$$}"
+export CACHE ARCH LLVM KSRC JOBS RUN_START RUN_LOGS
+
+elapsed() {
+	_s=$(($(date +%s) - RUN_START))
+	printf '%02d:%02d' $((_s / 60)) $((_s % 60))
+}
+
+# stage WHAT [NEXT]
+stage() {
+	printf '[%s] %s%s\n' "$(elapsed)" "$1" "${2:+   next: $2}"
+}
+
+die() {
+	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 1
+}
+
+# run_logged LOG COMMAND...: quiet; on failure shows the end of the log.
+run_logged() {
+	_log=$1
+	shift
+	mkdir -p "$(dirname "$_log")"
+	"$@" >"$_log" 2>&1 && return 0
+	_rc=$?
+	tail -n 25 "$_log" >&2
+	echo "(the whole log: $_log)" >&2
+	return $_rc
+}
+
+# The user's own git settings (signing, line ends, three-way am) must not change a commit.
+plain_git() {
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+	GIT_COMMITTER_NAME=base GIT_COMMITTER_EMAIL=base@localhost \
+	GIT_AUTHOR_NAME=base GIT_AUTHOR_EMAIL=base@localhost \
+	git -c gc.auto=0 -c core.bigFileThreshold=1g -c checkout.workers=0 "$@"
+}
+
+case $LLVM in
+-*) clang_suffix=$LLVM ;;
+1) clang_suffix= ;;
+*) die "LLVM=$LLVM: give a version suffix such as -19, or 1" ;;
+esac
+
+# kernel_make VARIANT CONFIG TARGET...
+kernel_make() {
+	_variant=$1 _config=$2
+	shift 2
+	# A fixed time stamp and relative paths let ccache hit, also across variants.
+	KBUILD_BUILD_TIMESTAMP='1970-01-01' KBUILD_BUILD_USER=anon KBUILD_BUILD_HOST=localhost \
+	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/$_variant \
+	make -C "$CACHE/$_variant/src" O="$CACHE/$_variant/$ARCH-$_config" ARCH="$ARCH" LLVM="$LLVM" \
+		CC="$(command -v ccache || true) clang$clang_suffix" -j"$JOBS" "$@"
+}
+
+# pack DIR FILE: a cpio archive owned by root.
+pack() {
+	(cd "$1" && find . | sort | cpio --quiet -o -H newc -R 0:0) >"$2"
+}

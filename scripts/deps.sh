@@ -1,0 +1,31 @@
+#!/bin/sh
+# Install the Debian packages that are missing (as root), or name them in one sentence.
+. "$(dirname "$0")/common.sh"
+
+packages="bc bison busybox-static ccache clang$clang_suffix cpio e2fsprogs flex git libaio-dev
+	libc6-dev libcap-dev libclang-rt$clang_suffix-dev libelf-dev libnuma-dev libssl-dev
+	liburcu-dev liburing-dev lld$clang_suffix llvm$clang_suffix make perl python3
+	python3-docutils rsync xz-utils"
+case $ARCH in
+x86_64) packages="$packages qemu-system-x86" ;;
+arm64) packages="$packages qemu-system-arm" ;;
+esac
+
+missing=
+for package in $packages; do
+	dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+		missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+[ "$(id -u)" = 0 ] || die "these Debian packages are missing: apt-get install$missing"
+stage "install$missing" "fetch the kernel"
+export DEBIAN_FRONTEND=noninteractive
+log=$RUN_LOGS/deps.log
+install() {
+	# shellcheck disable=SC2086
+	run_logged "$log" apt-get install -y --no-install-recommends $missing
+}
+# Package lists may be missing or old: refresh them once, then try.
+run_logged "$log" apt-get update || die "apt-get update fails, see $log"
+install || die "apt-get cannot install$missing, see $log"

@@ -1,0 +1,36 @@
+#!/bin/sh
+# kunit.sh um|x86_64|arm64: run lib/kunit-anon with the kernel's own kunit.py on the series.
+# Leaves $RUN_LOGS/kunit-ARCH.log. KUNITCONFIG=<folder in the tree> runs another suite, T= one test.
+. "$(dirname "$0")/common.sh"
+
+arch=${1:?um or an architecture}
+src=$CACHE/series/src
+build=$CACHE/series/kunit-$arch
+log=$RUN_LOGS/kunit-$arch.log
+config=${KUNITCONFIG:-lib/kunit-anon}
+
+"$TOP/scripts/source.sh" series >/dev/null
+[ -f "$src/$config/.kunitconfig" ] || die "the series has no $config/.kunitconfig: no KUnit test to run"
+mkdir -p "$RUN_LOGS" "$build"
+
+kunit() {
+	_verb=$1
+	shift
+	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/series \
+	KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=anon KBUILD_BUILD_HOST=localhost \
+	python3 "$src/tools/testing/kunit/kunit.py" "$_verb" --build_dir "$build" --arch "$arch" \
+		--make_options LLVM="$LLVM" --make_options CC="$(command -v ccache || true) clang$clang_suffix" "$@"
+}
+
+stage "KUnit on $arch: configure and build" "${NEXT:-}"
+cd "$src"
+run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config --kunitconfig "$config" ||
+	die "the KUnit kernel for $arch cannot be configured"
+run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit build --kunitconfig "$config" --jobs "$JOBS" ||
+	die "the KUnit kernel for $arch does not build"
+stage "KUnit on $arch: run" "${NEXT:-}"
+rc=0
+[ "$arch" = um ] && qemu_args='' || qemu_args='-smp 2'
+# shellcheck disable=SC2086
+kunit exec --timeout 600 --raw_output=all ${qemu_args:+--qemu_args "$qemu_args"} ${T:+"$T"} >"$log" 2>&1 || rc=$?
+printf '\n# anon-exit: %s\n' $rc >>"$log"
