@@ -108,16 +108,18 @@ def parse_result(match):
     name, _, note = text.partition(' # ')
     directive = re.match(r'\s*(SKIP|XFAIL|XPASS|TODO|TIMEOUT|ERROR)\b:?\s*(.*)', note, re.I)
     # kselftest.h writes the name behind the directive: 'ok 1 # SKIP name'
-    name = name.strip() or (directive[2] if directive else note) or 'test ' + match['number']
+    if not name.strip():
+        name, note = directive[2] if directive else note, ''
+    name = ' '.join(name.split()) or 'test ' + match['number']
     if directive and directive[1].upper() == 'SKIP':
-        return name, 'skip', directive[2]
+        return name, 'skip', directive[2] if note else ''
     # No other directive turns 'not ok' into something else, as in KTAP version 1.
     return name, 'pass' if match['result'] == 'ok' else 'fail', note.strip()
 
 
 def parse_ktap(program, lines):
-    """Add the innermost test cases in lines to program, and what is wrong with them."""
-    levels, log, skip_all = [], [], None
+    """Add the innermost tests in lines to program and what is wrong; return why it gave up."""
+    levels, log, skip_all, bail = [], [], None, None
     names = {}
 
     def plan_error(why):
@@ -139,7 +141,7 @@ def parse_ktap(program, lines):
             log.append(line)
             continue
         if match['bail'] is not None:
-            program.problem('(bail out)', match['bail'] or 'without a reason')
+            bail = match['bail'] or 'without a reason'
             continue
         indent, children = len(match['indent']), []
         while levels and levels[-1].indent > indent:
@@ -164,7 +166,6 @@ def parse_ktap(program, lines):
         if int(match['number']) != level.results:
             plan_error(f'result {match["number"]} where {level.results} was due')
         name, result, why = parse_result(match)
-        name = ' '.join(name.split())
         for case in children:
             case.name = f'{name}/{case.name}'
         if not children or (result == 'fail' and all(c.result != 'fail' for c in children)):
@@ -182,6 +183,7 @@ def parse_ktap(program, lines):
         names[case.name] = names.get(case.name, 0) + 1
         if names[case.name] > 1:
             case.name += f' ({names[case.name]})'
+    return bail
 
 
 def read_program(name, path, plain=False):
@@ -198,15 +200,18 @@ def read_program(name, path, plain=False):
     if end:
         code = int(end[1])
         lines[-1] = lines[-1][:end.start()]
+    bail = None
     if plain:
         if end:
             result = {0: 'pass', 4: 'skip'}.get(code, 'fail')
             program.tests.append(Case(name, result, '' if code == 0 else f'exit {code}',
                                       lines[-LOG_TAIL:]))
     else:
-        parse_ktap(program, lines)
+        bail = parse_ktap(program, lines)
     failed = any(case.result == 'fail' for case in program.tests)
     skipped = [case for case in program.tests if case.result == 'skip']
+    if bail and not failed:                 # kselftests also end so after failures, their plan fulfilled
+        program.problem('(bail out)', bail)
     if not end:
         program.problem('(truncated)', 'the output does not end with the exit code')
     elif code in TIMED_OUT:
@@ -356,14 +361,14 @@ def write_baseline(path, programs):
                 print('\t'.join((name, case, *row)).rstrip('\t') if case == '*'
                       else '\t'.join((name, case, *row)), file=file)
     os.replace(path + '.new', path)
-    return [(name, case) for name in rows for case, (_, reason) in rows[name].items()
-            if case != '*' and not reason]
+    return [(program.name, case.name, case.why) for program in programs for case in program.cases()
+            if case.result != 'pass' and not rows[program.name][case.name][1]]
 
 
 # ---- Report
 
 def diagnostics(case):
-    return ['# ' + line.removeprefix('# ') for line in case.log if line.strip()]
+    return ['# ' + line.removeprefix('# ') for line in case.log if line.strip('# ')]
 
 
 def result_line(number, name, result, why):
@@ -432,8 +437,8 @@ def main(argv=None):
         if broken or not programs:
             raise Error('no baseline written, the run is not whole: ' + (' '.join(broken) or 'no programs'))
         unexplained = write_baseline(args.write_baseline, programs)
-        for name, case in unexplained:
-            print(f'needs a reason: {name}: {case}')
+        for row in unexplained:
+            print('needs a reason: {}: {}: {}'.format(*row))
         print(f'{args.write_baseline}: written, {len(unexplained)} rows need a reason')
         return 0
 
@@ -449,9 +454,11 @@ def main(argv=None):
             file.write('\n'.join(summarize(programs, True) + [total, '']))
     print('\n'.join(summarize(programs, False)))
     for program in programs:
-        for case in program.cases():
-            if case.result == 'fail':
-                print(f'# FAILED {program.name}: {case.name}: {case.why}')
+        failures = [f'{case.name}: {case.why}'.rstrip(': ')
+                    for case in program.cases() if case.result == 'fail']
+        if failures:
+            more = f' (and {len(failures) - 1} more)' if len(failures) > 1 else ''
+            print(f'# FAILED {program.name}: {failures[0]}{more}')
     print(total)
     return 1 if any(program.count('fail') for program in programs) else 0
 

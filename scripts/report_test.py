@@ -128,7 +128,7 @@ class Ktap(ReportTest):
 
     def test_diagnostics_belong_to_one_case(self):
         output = self.assert_fails('1..2\n# of a\nok 1 a\n# of b\nnot ok 2 b\tc #3\n# anon-exit: 1\n',
-                                   '\n# of b\n# not ok 2 b c 3\n', 'FAILED prog: b c #3: ')
+                                   '\n# of b\n# not ok 2 b c 3\n', 'FAILED prog: b c #3\n')
         self.assertNotIn('# of a', output)
 
     def test_not_ok_is_not_excused_by_a_directive(self):
@@ -190,6 +190,12 @@ class Ktap(ReportTest):
 
     def test_bail_out(self):
         self.assert_fails('1..1\nok 1 a\nBail out! no memory\n# anon-exit: 1\n', '(bail out): no memory')
+
+    def test_bail_out_explained_by_failures(self):
+        self.assert_fails('1..2\nok 1 a\nnot ok 2 b\nBail out! 1 of 2 failed\n# anon-exit: 1\n',
+                          '1 passed, 1 failed')
+        self.assert_fails('1..3\nok 1 a\nnot ok 2 b\nBail out! no memory\n# anon-exit: 1\n',
+                          '1 passed, 2 failed', 'planned 3 tests', '# FAILED prog: b (and 1 more)\n')
 
     def test_skip_needs_a_listed_reason(self):
         self.assert_fails(GOOD.replace('ok 2 second', 'ok 2 second # SKIP no THP'),
@@ -478,7 +484,7 @@ class Baseline(ReportTest):
         text = self.MIXED.replace('ok 4 shaky', 'not ok 4 new')
         status, output = self.run_ktap(text, '--write-baseline', path)
         self.assertEqual(status, 0)
-        self.assertIn('needs a reason: prog: new', output)
+        self.assertIn('needs a reason: prog: new: \n', output)
         with open(path, encoding='utf-8') as file:
             self.assertEqual(file.read(), (
                 '# hand-written remark\nabsent\tx\tfail\t\nprog\t*\tcount>=4\n'
