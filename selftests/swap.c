@@ -368,16 +368,23 @@ FIXTURE_TEARDOWN(swap_cache)
 #define ASSERT_CACHED(addr, page) \
 	ASSERT_EQ(self->pfns[page], pagemap_get_pfn(self->pagemap, addr))
 
+/* The number of the first page that the pipe does not give back, or -1. */
+static long find_bad_page_in_pipe(int fd, unsigned long nr)
+{
+	char *buf = malloc(psize());
+	long bad = -1;
+
+	for (unsigned long i = 0; i < nr && bad < 0; i++)
+		if (!buf || read(fd, buf, psize()) != psize() ||
+		    find_bad_page(buf, i, 1, SEED_AREA) >= 0)
+			bad = i;
+	free(buf);
+	return bad;
+}
+
 /* The pipe still holds what was put into it. */
-#define ASSERT_PIPE(nr) do {						\
-	char *__buf = mmap(NULL, bytes(nr), RW, MAP_PRIVATE |		\
-			   MAP_ANONYMOUS, -1, 0);			\
-									\
-	ASSERT_NE(MAP_FAILED, __buf);					\
-	ASSERT_EQ(bytes(nr), read(self->pipe[0], __buf, bytes(nr)));	\
-	ASSERT_PAGES(__buf, 0, nr, SEED_AREA);				\
-	ASSERT_EQ(0, munmap(__buf, bytes(nr)));				\
-} while (0)
+#define ASSERT_PIPE(nr) \
+	ASSERT_EQ(-1, find_bad_page_in_pipe(self->pipe[0], nr))
 
 /*
  *	|--------------|            |-----------|

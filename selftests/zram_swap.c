@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +39,9 @@ static int list_swaps(char paths[MAX_SWAPS][64])
 static int make_swap(const char *path)
 {
 	struct {
-		uint32_t version;
-		uint32_t last_page;
-		uint32_t nr_badpages;
+		unsigned int version;
+		unsigned int last_page;
+		unsigned int nr_badpages;
 	} info = { 1, ZRAM_SIZE / psize() - 1, 0 };
 	char *page;
 	int fd, ret;
