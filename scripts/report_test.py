@@ -275,7 +275,7 @@ class Nested(ReportTest):
         bad = self.KUNIT.replace('    ok 2 upgrade', '    not ok 2 upgrade').replace('exit: 0', 'exit: 1')
         self.run_ktap(bad, '--summary', summary)
         with open(summary, encoding='utf-8') as file:
-            output = self.assert_fails(file.read() + '# anon-exit: 1\n', 'prog: prog/anon/upgrade:')
+            output = self.assert_fails(file.read() + '# anon-exit: 1\n', 'prog: prog/anon/upgrade\n')
         self.assertNotIn('(plan)', output)
 
     def test_child_fails(self):
@@ -288,7 +288,7 @@ class Nested(ReportTest):
 
     def test_parent_fails_alone(self):
         self.assert_fails(self.KUNIT.replace('ok 1 anon', 'not ok 1 anon').replace('exit: 0', 'exit: 1'),
-                          'FAILED prog: anon:')
+                          'FAILED prog: anon\n')
 
     def test_short_or_long_subtest(self):
         self.assert_fails(self.KUNIT.replace('    1..1', '    1..2'), 'planned 2 tests, got 1')
