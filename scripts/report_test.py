@@ -485,6 +485,7 @@ class Baseline(ReportTest):
         status, output = self.run_ktap(text, '--write-baseline', path)
         self.assertEqual(status, 0)
         self.assertIn('needs a reason: prog: new: \n', output)
+        self.assertIn('written, 1 rows need a reason', output)
         with open(path, encoding='utf-8') as file:
             self.assertEqual(file.read(), (
                 '# hand-written remark\nabsent\tx\tfail\t\nprog\t*\tcount>=4\n'
