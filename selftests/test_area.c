@@ -4,7 +4,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,6 +130,20 @@ unsigned long count_swapped(const char *start, unsigned long nr_pages)
 }
 
 /*
+ * Reclaim does not find pages that wait in a CPU's batch for their place on an
+ * LRU list. Asking for pages to be moved empties the batches of all CPUs.
+ */
+void drain_lru_batches(void)
+{
+	char *page = reserve(1);
+
+	if (!page)
+		return;
+	syscall(SYS_mbind, page, psize(), MPOL_DEFAULT, NULL, 0, MPOL_MF_MOVE);
+	munmap(page, psize());
+}
+
+/*
  * Swap all of @nr_pages at @addr out. A page that somebody else holds for a
  * moment is left by reclaim, so ask more than once. Returns 0 or -EAGAIN.
  */
@@ -139,6 +155,7 @@ int pageout(char *addr, unsigned long nr_pages)
 		if (count_swapped(addr, nr_pages) == nr_pages)
 			return 0;
 		usleep(1000);
+		drain_lru_batches();
 	}
 	return -EAGAIN;
 }
