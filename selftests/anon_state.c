@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,8 +25,6 @@ static void __attribute__((constructor)) map_announced(void)
 bool anon_state_available(void)
 {
 	if (!access(ANON_STATE_PATH, R_OK | W_OK))
-		return true;
-	if (getenv("ANON_STATE_REQUIRED"))
 		return true;
 	if (!*announced) {
 		*announced = true;

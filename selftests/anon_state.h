@@ -3,9 +3,7 @@
  * What the kernel says about who owns a page.
  *
  * Only a test kernel has the debugfs file behind this. On any other kernel the
- * tests verify their data all the same and leave the state out, unless
- * ANON_STATE_REQUIRED is set in the environment: then a missing file fails
- * every assertion below.
+ * tests verify their data and their VMA counts all the same.
  *
  * Include kselftest_harness.h first: the macros assert in a test.
  */

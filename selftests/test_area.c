@@ -352,19 +352,14 @@ int area_map(struct area *area, const struct area_params *params)
 
 	area->params = params;
 	area->fd = -1;
-	switch (params->folios) {
-	case AREA_SMALL:
+	if (params->folios == AREA_SMALL) {
 		area->nr = 16;
 		before = area->nr;
-		break;
-	case AREA_MTHP:
-		area->nr = 4UL << MTHP_ORDER;
-		before = pmd_pages;
-		break;
-	case AREA_PMD:
+	} else {
 		area->nr = pmd_pages;
+		if (params->folios == AREA_MTHP)
+			area->nr = 4UL << MTHP_ORDER;
 		before = pmd_pages;
-		break;
 	}
 
 	area->reserved_len = bytes(before + 2 * area->nr + 1);
