@@ -17,26 +17,41 @@
 
 #define MTHP_ORDER	4
 
-/*
- * MADV_HUGEPAGE gives an aligned PMD a huge page and anything smaller mTHPs,
- * and khugepaged does not rebuild behind our back what a test has split.
- */
-static void __attribute__((constructor)) setup_thp(void)
+static void set_mthp_order(int order, bool enabled)
 {
 	char path[64];
 
+	snprintf(path, sizeof(path), "hugepages-%ukB/enabled",
+		 (psize() >> 10) << order);
+	thp_write_string(path, enabled ? "inherit" : "never");
+}
+
+/* Let MADV_HUGEPAGE use folios of the orders in the mask @orders only. */
+void set_mthp_orders(unsigned long orders)
+{
+	unsigned long supported = thp_supported_orders();
+
+	for (int order = 0; supported >> order; order++)
+		if (supported & (1UL << order))
+			set_mthp_order(order, orders & (1UL << order));
+}
+
+/* MADV_HUGEPAGE gives an aligned PMD a huge page and anything smaller mTHPs. */
+void restore_mthp_orders(void)
+{
+	set_mthp_orders((1UL << MTHP_ORDER) | area_folio_pages(AREA_PMD));
+}
+
+/* And khugepaged does not rebuild behind our back what a test has split. */
+static void __attribute__((constructor)) setup_thp(void)
+{
 	if (!thp_available())
 		return;
 
 	thp_save_settings();
 	thp_write_string("enabled", "madvise");
 	thp_write_string("defrag", "madvise");
-	snprintf(path, sizeof(path), "hugepages-%lukB/enabled",
-		 (unsigned long)(read_pmd_pagesize() >> 10));
-	thp_write_string(path, "inherit");
-	snprintf(path, sizeof(path), "hugepages-%ukB/enabled",
-		 (psize() << MTHP_ORDER) >> 10);
-	thp_write_string(path, "inherit");
+	restore_mthp_orders();
 	thp_write_num("khugepaged/max_ptes_none", 0);
 	thp_write_num("khugepaged/scan_sleep_millisecs", 3600 * 1000);
 }

@@ -63,6 +63,8 @@ int area_map_pages(struct area *area, long first, unsigned long nr, int prot);
 int area_unmap(struct area *area);
 int area_free_room(struct area *area);
 bool area_has_large_folios(const struct area *area);
+void set_mthp_orders(unsigned long orders);
+void restore_mthp_orders(void);
 unsigned long area_folio_pages(enum area_folios folios);
 
 /* The address of page @page of @area, which may be negative or beyond its end. */

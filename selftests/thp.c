@@ -317,6 +317,72 @@ TEST_F(thp, munmap_then_pageout)
 	ASSERT_SIDES(SEED_A);
 }
 
+/* Every size between a page and a PMD that the kernel has for mTHPs. */
+FIXTURE(mthp_sizes)
+{
+	char *reserved;
+	unsigned long pages;
+	unsigned long orders;
+};
+
+FIXTURE_SETUP(mthp_sizes)
+{
+	if (!thp_available())
+		SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
+	self->pages = area_folio_pages(AREA_PMD);
+	self->reserved = reserve(2 * self->pages);
+	ASSERT_NE(NULL, self->reserved);
+	self->orders = thp_supported_orders() & (self->pages - 1);
+	ASSERT_NE(0, self->orders);
+	set_mthp_orders(0);
+}
+
+FIXTURE_TEARDOWN(mthp_sizes)
+{
+	ASSERT_INVARIANTS();
+	restore_mthp_orders();
+	ASSERT_EQ(0, munmap(self->reserved, bytes(2 * self->pages)));
+}
+
+/*
+ *	|-------|-------|          |-------|---+---|
+ *	| folio | folio |    =>    | folio | fo|lio|
+ *	|-------|-------|          |-------|---+---|
+ */
+TEST_F(mthp_sizes, split_vma)
+{
+	for (int order = 0; self->orders >> order; order++) {
+		unsigned long nr = 2UL << order, first = nr / 4 * 3;
+		char *ptr = self->reserved + bytes(self->pages);
+
+		if (!(self->orders & (1UL << order)))
+			continue;
+		set_mthp_orders(1UL << order);
+		ptr = map_anon(ptr, nr, RW);
+		ASSERT_NE(NULL, ptr);
+		ASSERT_EQ(0, madvise(ptr, bytes(nr), MADV_HUGEPAGE));
+		fill_pages(ptr, 0, nr, SEED_A);
+		ASSERT_EQ(2, count_folios(ptr, nr, order))
+			TH_LOG("order %d", order);
+		ASSERT_STATE(ptr, "owned");
+		ASSERT_STATE(ptr + bytes(nr - 1), "owned");
+
+		ASSERT_EQ(0, mprotect(ptr + bytes(first), bytes(nr - first),
+				      PROT_READ));
+		ASSERT_EQ(2, count_vmas(ptr, nr));
+		ASSERT_STATE(ptr, "anon_vma");
+		ASSERT_STATE(ptr + bytes(nr - 1), "anon_vma");
+		ASSERT_PAGES(ptr, 0, nr, SEED_A);
+		ASSERT_INVARIANTS();
+
+		ASSERT_EQ(0, share_with_child());
+		fill_pages(ptr, 0, first, SEED_B);
+		ASSERT_PAGES(ptr, 0, first, SEED_B);
+		ASSERT_PAGES(ptr + bytes(first), first, nr - first, SEED_A);
+		ASSERT_EQ(0, munmap(ptr, bytes(nr)));
+	}
+}
+
 /* A PMD's worth of small folios, to be collapsed. */
 FIXTURE(collapse)
 {
