@@ -33,12 +33,12 @@ kvm_works() {
 # Two NUMA nodes of one socket each: a topology that the kernel does not warn about.
 case $ARCH in
 x86_64)
-	qemu=qemu-system-x86_64 image=arch/x86/boot/bzImage
+	qemu="qemu-system-x86_64"
 	machine="-machine q35 -smp 4,sockets=2,cores=2,threads=1" console=ttyS0
 	cpu=max,la57=off
 	;;
 arm64)
-	qemu=qemu-system-aarch64 image=arch/arm64/boot/Image
+	qemu="qemu-system-aarch64"
 	machine="-machine virt,gic-version=3 -smp 4,sockets=2,cores=2,threads=1" console=ttyAMA0
 	cpu=max
 	;;
@@ -90,7 +90,7 @@ fi
 
 # Cut the results into one file for each test, and say where the guest is.
 split() {
-	name= n=0
+	name='' n=0
 	while IFS= read -r line; do
 		case $line in
 		'# begin '*)
@@ -114,6 +114,6 @@ rc=0
 	timeout "$limit" "$@" </dev/null 2>>"$logs/qemu.log" || echo $? >"$tmp/rc"
 } | split
 [ ! -f "$tmp/rc" ] || rc=$(cat "$tmp/rc")
-[ $rc != 124 ] || die "the guest did not end within $limit s; its console: $logs/console.log"
-[ $rc = 0 ] || die "QEMU ended with $rc: $(tail -n 3 "$logs/qemu.log" | tr '\n' ' ')"
+[ "$rc" != 124 ] || die "the guest did not end within $limit s; its console: $logs/console.log"
+[ "$rc" = 0 ] || die "QEMU ended with $rc: $(tail -n 3 "$logs/qemu.log" | tr '\n' ' ')"
 [ -s "$logs/exit" ] || die "the guest died before its end; its console: $logs/console.log"

@@ -2,17 +2,11 @@
 # build.sh VARIANT CONFIG: build a kernel in $CACHE/VARIANT/ARCH-CONFIG. Same source,
 # configuration and compiler as the last time: nothing is built.
 . "$(dirname "$0")/common.sh"
+lock
 
 variant=${1:?variant} config=${2:?config}
-src=$CACHE/$variant/src
 out=$CACHE/$variant/$ARCH-$config
 log=$RUN_LOGS/build-$variant-$config.log
-
-case $ARCH in
-x86_64) image=arch/x86/boot/bzImage ;;
-arm64) image=arch/arm64/boot/Image ;;
-*) die "ARCH=$ARCH is not known; x86_64 and arm64 are" ;;
-esac
 
 commit=$("$TOP/scripts/source.sh" "$variant")
 

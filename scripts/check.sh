@@ -45,12 +45,10 @@ guest() {
 # What the guest runs, filtered by T=.
 base_list() { sed '/^#/d; /^ *$/d' "$TOP/configs/selftests-mm"; }
 own_list() {
-	for _test in $(cat "$CACHE/test/$ARCH-debug/.anon-own-tests"); do
-		[ "$_test" = workload ] || echo "$_test 600 $_test"
-	done
+	sed 's,.*,anon_owner:& 600 /tests/anon_owner/&,' "$CACHE/test/$ARCH-debug/.anon-own-tests"
 }
 only_T() {
-	if [ -n "${T:-}" ]; then awk -v t="$T" '$1 == t'; else cat; fi
+	if [ -n "${T:-}" ]; then awk -v t="$T" '$1 == t || $1 == "anon_owner:" t'; else cat; fi
 }
 
 # tools/testing/vma: mm/vma.c in user space.

@@ -45,14 +45,33 @@ run_logged() {
 	return $_rc
 }
 
+# One run at a time changes what is in the cache; a second one waits.
+lock() {
+	[ -z "${ANON_LOCKED:-}" ] || return 0
+	mkdir -p "$CACHE"
+	exec 9>"$CACHE/lock"
+	flock -n 9 || { stage "another run is using $CACHE: waiting" >&2; flock 9; }
+	export ANON_LOCKED=1
+}
+
+# The patches of the series, without its cover letter.
+patches() {
+	find "$TOP/series" -name '[0-9]*.patch' ! -name '0000-*' | sort
+}
+
 # The user's own git settings (signing, line ends, three-way am) must not change a commit.
 plain_git() {
 	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
 	GIT_COMMITTER_NAME=base GIT_COMMITTER_EMAIL=base@localhost \
 	GIT_AUTHOR_NAME=base GIT_AUTHOR_EMAIL=base@localhost \
-	git -c gc.auto=0 -c core.bigFileThreshold=1g -c checkout.workers=0 "$@"
+	git -c core.bigFileThreshold=1g -c checkout.workers=0 "$@"
 }
 
+case $ARCH in
+x86_64) target=x86_64-linux-gnu image=arch/x86/boot/bzImage ;;
+arm64) target=aarch64-linux-gnu image=arch/arm64/boot/Image ;;
+*) die "ARCH=$ARCH is not known; x86_64 and arm64 are" ;;
+esac
 case $LLVM in
 -*) clang_suffix=$LLVM ;;
 1) clang_suffix= ;;
@@ -68,9 +87,4 @@ kernel_make() {
 	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/$_variant \
 	make -C "$CACHE/$_variant/src" O="$CACHE/$_variant/$ARCH-$_config" ARCH="$ARCH" LLVM="$LLVM" \
 		CC="$(command -v ccache || true) clang$clang_suffix" -j"$JOBS" "$@"
-}
-
-# pack DIR FILE: a cpio archive owned by root.
-pack() {
-	(cd "$1" && find . | sort | cpio --quiet -o -H newc -R 0:0) >"$2"
 }

@@ -2,6 +2,7 @@
 # Import the base into $CACHE/linux.git as one commit and print its id.
 # The base is the Debian package that series/base names, or KSRC=<tree or tarball>.
 . "$(dirname "$0")/common.sh"
+lock
 
 tmp=$CACHE/import.$$
 trap 'rm -rf "$tmp"' EXIT
@@ -13,9 +14,10 @@ commit_tree() {
 	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' linux_git commit-tree -m "$2" "$1"
 }
 
-# import_dir DIR INDEX MESSAGE: everything below DIR, .gitignore notwithstanding.
+# import_dir DIR INDEX MESSAGE [-f]: everything below DIR, with -f also what .gitignore names.
 import_dir() {
-	GIT_INDEX_FILE=$2 linux_git --work-tree="$1" -c core.compression=1 add -A -f -- "$1" >&2
+	# shellcheck disable=SC2086
+	GIT_INDEX_FILE=$2 linux_git --work-tree="$1" -c core.compression=1 add -A ${4:-} -- "$1" >&2
 	commit_tree "$(GIT_INDEX_FILE=$2 linux_git write-tree)" "$3"
 }
 
@@ -24,7 +26,7 @@ import_tarball() {
 	mkdir -p "$tmp/src"
 	tar -xf "$1" -C "$tmp/src" --strip-components=1 ||
 		die "cannot unpack $1"
-	import_dir "$tmp/src" "$tmp/index" "$2"
+	import_dir "$tmp/src" "$tmp/index" "$2" -f
 }
 
 # remembered KEY COMMAND...: the commit imported under this key, else import it.
@@ -43,7 +45,7 @@ sha_of() { sha256sum "$1" | cut -d' ' -f1; }
 
 gone() {
 	die "$package $package_version is no longer on the mirror that apt uses${1:+ ($1)};" \
-	    "it is the upstream release v$version: get that tree or tarball from kernel.org and give it as KSRC=<tree or tarball>"
+		"it is the upstream release v$version: get that tree or tarball from kernel.org and give it as KSRC=<tree or tarball>"
 }
 
 # Fetch the package from the mirror that apt is configured with for Debian's main archive.
@@ -81,11 +83,15 @@ import_deb() {
 	mkdir -p "$tmp/src"
 	dpkg-deb --fsys-tarfile "$_deb" | tar -x -C "$tmp" --wildcards './usr/src/linux-source-*.tar.*' --strip-components=3
 	tar -xf "$tmp"/linux-source-*.tar.* -C "$tmp/src" --strip-components=1
-	import_dir "$tmp/src" "$tmp/index" "Linux $version ($package $package_version)"
+	import_dir "$tmp/src" "$tmp/index" "Linux $version ($package $package_version)" -f
 }
 
 mkdir -p "$CACHE"
-[ -d "$GIT_DIR_LINUX" ] || plain_git init -q --bare "$GIT_DIR_LINUX"
+if [ ! -d "$GIT_DIR_LINUX" ]; then
+	plain_git init -q --bare "$GIT_DIR_LINUX"
+	# No minutes of packing after a commit in make tree's tree.
+	linux_git config gc.auto 0
+fi
 
 if [ -z "$KSRC" ]; then
 	remembered "$sha256" import_deb

@@ -2,11 +2,13 @@
 # initramfs.sh VARIANT CONFIG: make $CACHE/VARIANT/ARCH-CONFIG/initramfs.cpio from busybox,
 # scripts/guest, the base tree's selftests that configs/selftests-mm names and the series' own.
 . "$(dirname "$0")/common.sh"
+lock
 
 variant=${1:?variant} config=${2:?config}
 src=$CACHE/$variant/src
 out=$CACHE/$variant/$ARCH-$config
 tests=$out/tests
+root=$out/root
 log=$RUN_LOGS/tests-$variant-$config.log
 
 key=$(cat "$out/.anon-key" "$TOP/configs/selftests-mm" "$TOP"/scripts/guest/* "$TOP/scripts/initramfs.sh" | sha256sum)
@@ -15,44 +17,57 @@ if [ -f "$out/initramfs.cpio" ] && [ "$(cat "$out/.anon-initramfs-key" 2>/dev/nu
 fi
 stage "build the $variant guest's test programs" "${NEXT:-}"
 
-# selftests DIR TARGET...: static programs from the variant's own tree and headers.
+# selftests SUITE TARGET...: static programs from the variant's own tree and headers.
 selftests() {
-	_dir=$src/tools/testing/selftests/$1
+	_suite=$1
 	shift
-	run_logged "$log" make -C "$_dir" OUTPUT="$tests" ARCH="$ARCH" LLVM="$LLVM" \
-		KHDR_INCLUDES="-isystem $out/usr/include" USERLDFLAGS=-static "$@"
+	mkdir -p "$tests/$_suite"
+	run_logged "$log" make -C "$src/tools/testing/selftests/$_suite" OUTPUT="$tests/$_suite" \
+		ARCH="$ARCH" LLVM="$LLVM" KHDR_INCLUDES="-isystem $out/usr/include" \
+		USERLDFLAGS=-static -j"$JOBS" "$@"
 }
 
-mkdir -p "$RUN_LOGS"
-rm -rf "$tests" "$out/root"
-mkdir -p "$tests" "$out/root/tests" "$out/root/bin" "$out/root/etc"
-kernel_make "$variant" "$config" headers >"$log" 2>&1 || die "make headers fails, see $log"
+# install SUITE PROGRAM...
+install() {
+	_suite=$1
+	shift
+	mkdir -p "$root/tests/$_suite"
+	for _program; do
+		"llvm-strip$clang_suffix" -o "$root/tests/$_suite/$_program" "$tests/$_suite/$_program"
+	done
+}
 
-programs=$(sed '/^#/d; /^$/d' "$TOP/configs/selftests-mm" | awk '{ print $3 }' | sort -u)
-# shellcheck disable=SC2046
-selftests mm $(printf "$tests/%s\n" $programs) ||
-	die "the $variant tree's selftests/mm do not build"
-own=
-if [ -d "$src/tools/testing/selftests/anon_owner" ]; then
-	own=$(make -s -C "$src/tools/testing/selftests/anon_owner" LLVM="$LLVM" emit_tests COLLECTION=anon_owner | sed -n 's/^anon_owner://p')
-	selftests anon_owner all || die "the series' selftests do not build"
-fi
-if [ -f "$TOP/scripts/guest/workload.c" ]; then
-	"clang$clang_suffix" -O2 -Wall -static -o "$tests/workload" "$TOP/scripts/guest/workload.c" >>"$log" 2>&1 ||
-		die "the workload does not build, see $log"
-	own="$own workload"
-fi
-echo "$own" >"$out/.anon-own-tests"
-for program in $programs $own; do
-	"llvm-strip$clang_suffix" -o "$out/root/tests/$program" "$tests/$program" 2>>"$log" ||
-		cp "$tests/$program" "$out/root/tests/$program"
-done
+rm -rf "$tests" "$root"
+mkdir -p "$RUN_LOGS" "$tests" "$root/bin" "$root/etc"
 
-cp "$(command -v busybox)" "$out/root/bin/busybox"
-cp "$TOP/scripts/guest/init" "$out/root/init"
-chmod 755 "$out/root/init"
-if [ "$variant" = test ] && ls "$TOP"/configs/test-kernel/*.patch >/dev/null 2>&1; then
-	: >"$out/root/etc/want-anon-state"
+if [ "$config" = plain ]; then
+	mkdir "$tests/demo"
+	run_logged "$log" "clang$clang_suffix" --target="$target" -O2 -Wall -static \
+		-o "$tests/demo/workload" "$TOP/scripts/guest/workload.c" || die "the workload does not build"
+	install demo workload
+else
+	run_logged "$log" kernel_make "$variant" "$config" headers || die "make headers fails"
+	programs=$(sed '/^#/d; /^$/d' "$TOP/configs/selftests-mm" | awk '{ sub("^./", "", $3); print $3 }' | sort -u)
+	# shellcheck disable=SC2046,SC2086
+	selftests mm $(printf "$tests/mm/%s\n" $programs) ||
+		die "the $variant tree's selftests/mm do not build"
+	# shellcheck disable=SC2086
+	install mm $programs
+	: >"$out/.anon-own-tests"
+	if [ -d "$src/tools/testing/selftests/anon_owner" ]; then
+		selftests anon_owner all || die "the series' selftests do not build"
+		make -s -C "$src/tools/testing/selftests/anon_owner" LLVM="$LLVM" emit_tests COLLECTION=own |
+			sed -n 's/^own://p' >"$out/.anon-own-tests"
+		# shellcheck disable=SC2046
+		install anon_owner $(cat "$out/.anon-own-tests")
+	fi
 fi
-pack "$out/root" "$out/initramfs.cpio"
+
+cp "$(command -v busybox)" "$root/bin/busybox"
+cp "$TOP/scripts/guest/init" "$root/init"
+chmod 755 "$root/init"
+if [ "$variant" = test ] && [ -n "$(ls "$TOP"/configs/test-kernel/*.patch 2>/dev/null)" ]; then
+	: >"$root/etc/want-anon-state"
+fi
+(cd "$root" && find . | sort | cpio --quiet -o -H newc -R 0:0) >"$out/initramfs.cpio"
 echo "$key" >"$out/.anon-initramfs-key"

@@ -2,6 +2,7 @@
 # kunit.sh um|x86_64|arm64: run lib/kunit-anon with the kernel's own kunit.py on the series.
 # Leaves $RUN_LOGS/kunit-ARCH.log. KUNITCONFIG=<folder in the tree> runs another suite, T= one test.
 . "$(dirname "$0")/common.sh"
+lock
 
 arch=${1:?um or an architecture}
 src=$CACHE/series/src
@@ -24,9 +25,15 @@ kunit() {
 
 stage "KUnit on $arch: configure and build" "${NEXT:-}"
 cd "$src"
-run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config --kunitconfig "$config" ||
+# What UML does not have is in a file of its own.
+if [ "$arch" != um ] && [ -f "$src/$config/smp.kunitconfig" ]; then
+	set -- --kunitconfig "$config" --kunitconfig "$config/smp.kunitconfig"
+else
+	set -- --kunitconfig "$config"
+fi
+run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config "$@" ||
 	die "the KUnit kernel for $arch cannot be configured"
-run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit build --kunitconfig "$config" --jobs "$JOBS" ||
+run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit build "$@" --jobs "$JOBS" ||
 	die "the KUnit kernel for $arch does not build"
 stage "KUnit on $arch: run" "${NEXT:-}"
 rc=0

@@ -1,12 +1,14 @@
 #!/bin/sh
-# source.sh VARIANT: put the source of VARIANT at $CACHE/VARIANT/src; print its commit.
+# source.sh VARIANT [commit]: put the source of VARIANT at $CACHE/VARIANT/src; print its commit.
+# With "commit", only print the commit.
 #   base    the base
 #   series  base + series/[0-9]*.patch, by strict git am
 #   test    series + configs/test-kernel/*.patch (test-only, never part of the series)
 # git moves the work tree, so that only files that changed get a new time stamp.
 . "$(dirname "$0")/common.sh"
 
-variant=${1:?variant}
+variant=${1:?variant} what=${2:-}
+lock
 src=$CACHE/$variant/src
 am=$CACHE/am
 
@@ -40,15 +42,18 @@ put_on() {
 
 commit=$("$TOP/scripts/fetch.sh")
 if [ "$variant" != base ]; then
-	set -- "$TOP"/series/[0-9]*.patch
-	[ ! -e "$1" ] || commit=$(put_on "$commit" "$@")
+	# shellcheck disable=SC2046
+	set -- $(patches)
+	[ $# = 0 ] || commit=$(put_on "$commit" "$@")
 fi
 if [ "$variant" = test ]; then
 	set -- "$TOP"/configs/test-kernel/*.patch
 	[ ! -e "$1" ] || commit=$(put_on "$commit" "$@")
 fi
 
-if [ ! -e "$src/.git" ]; then
+if [ "$what" = commit ]; then
+	:
+elif [ ! -e "$src/.git" ]; then
 	stage "check out the $variant tree" >&2
 	rm -rf "$src"
 	linux_git worktree prune
