@@ -16,7 +16,7 @@ ktap() { set_args="$set_args --ktap $1=$2"; }
 set_args=
 
 report() {
-	stage "judge the results" >&2
+	stage "judge the results; the logs are in $RUN_LOGS"
 	rc=0
 	# shellcheck disable=SC2086
 	python3 "$TOP/scripts/report.py" $set_args --summary "$RUN_LOGS/summary.ktap" "$@" || rc=$?

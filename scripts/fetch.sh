@@ -75,7 +75,7 @@ fetch_deb() {
 
 # apt's own downloader: its proxy and transport settings apply.
 get() {
-	/usr/lib/apt/apt-helper download-file "$1" "$2" >&2
+	/usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file "$1" "$2" >&2
 }
 
 import_deb() {
