@@ -847,7 +847,7 @@ TEST_F(brk, fork)
 	ASSERT_PAGES(heap + bytes(8), 8, 8, SEED_ZERO);
 }
 
-/* A stack of our own, which grows down into a hole. */
+/* A stack of our own, which grows down into a hole. Stacks are never marked. */
 FIXTURE(stack)
 {
 	unsigned long bound;
@@ -874,7 +874,7 @@ FIXTURE_SETUP(stack)
 				   MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS |
 				   MAP_GROWSDOWN, -1, 0));
 	fill_pages(self->top - bytes(2), -2, 2, SEED_A);
-	ASSERT_STATE(self->top - 1, "owned");
+	ASSERT_STATE(self->top - 1, "anon_vma");
 }
 
 FIXTURE_TEARDOWN(stack)
@@ -892,7 +892,7 @@ TEST_F(stack, grow)
 {
 	for (long page = -3; page > -16; page--) {
 		fill_pages(self->top + page * (long)psize(), page, 1, SEED_A);
-		ASSERT_STATE(self->top + page * (long)psize(), "owned");
+		ASSERT_STATE(self->top + page * (long)psize(), "anon_vma");
 	}
 	ASSERT_EQ(1, count_vmas(self->top - bytes(15), 15));
 	ASSERT_PAGES(self->top - bytes(15), -15, 15, SEED_A);
