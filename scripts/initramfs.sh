@@ -24,7 +24,7 @@ selftests() {
 	mkdir -p "$tests/$_suite"
 	run_logged "$log" make -C "$src/tools/testing/selftests/$_suite" OUTPUT="$tests/$_suite" \
 		ARCH="$ARCH" LLVM="$LLVM" KHDR_INCLUDES="-isystem $out/usr/include" \
-		USERLDFLAGS=-static -j"$JOBS" "$@"
+		USERLDFLAGS="-static -s" -j"$JOBS" "$@"
 }
 
 # install SUITE PROGRAM...
@@ -33,7 +33,7 @@ install() {
 	shift
 	mkdir -p "$root/tests/$_suite"
 	for _program; do
-		"llvm-strip$clang_suffix" -o "$root/tests/$_suite/$_program" "$tests/$_suite/$_program"
+		cp "$tests/$_suite/$_program" "$root/tests/$_suite/"
 	done
 }
 
@@ -42,7 +42,7 @@ mkdir -p "$RUN_LOGS" "$tests" "$root/bin" "$root/etc"
 
 if [ "$config" = plain ]; then
 	mkdir "$tests/demo"
-	run_logged "$log" "clang$clang_suffix" --target="$target" -O2 -Wall -static \
+	run_logged "$log" "clang$clang_suffix" --target="$target" -O2 -Wall -static -s \
 		-o "$tests/demo/workload" "$TOP/scripts/guest/workload.c" || die "the workload does not build"
 	install demo workload
 else
