@@ -2,10 +2,10 @@
 # build.sh VARIANT CONFIG: build a kernel in $CACHE/VARIANT/ARCH-CONFIG. Same source,
 # configuration and compiler as the last time: nothing is built.
 . "$(dirname "$0")/common.sh"
-lock
 
 variant=${1:?variant} config=${2:?config}
 out=$CACHE/$variant/$ARCH-$config
+lock "$variant"
 log=$RUN_LOGS/build-$variant-$config.log
 
 commit=$("$TOP/scripts/source.sh" "$variant")

@@ -45,13 +45,16 @@ run_logged() {
 	return $_rc
 }
 
-# One run at a time changes what is in the cache; a second one waits.
+# lock NAME: one run at a time changes $CACHE/NAME; a second one waits.
 lock() {
-	[ -z "${ANON_LOCKED:-}" ] || return 0
+	case " ${LOCKS:-} " in *" $1 "*) return ;; esac
 	mkdir -p "$CACHE"
-	exec 9>"$CACHE/lock"
-	flock -n 9 || { stage "another run is using $CACHE: waiting" >&2; flock 9; }
-	export ANON_LOCKED=1
+	case $1 in
+	linux) exec 8>"$CACHE/$1.lock"; _fd=8 ;;
+	*) exec 9>"$CACHE/$1.lock"; _fd=9 ;;
+	esac
+	flock -n $_fd || { stage "another run is using $CACHE/$1: waiting" >&2; flock $_fd; }
+	export LOCKS="${LOCKS:-} $1"
 }
 
 # The patches of the series, without its cover letter.

@@ -2,7 +2,7 @@
 # Import the base into $CACHE/linux.git as one commit and print its id.
 # The base is the Debian package that series/base names, or KSRC=<tree or tarball>.
 . "$(dirname "$0")/common.sh"
-lock
+lock linux
 
 tmp=$CACHE/import.$$
 trap 'rm -rf "$tmp"' EXIT

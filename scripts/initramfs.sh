@@ -2,9 +2,9 @@
 # initramfs.sh VARIANT CONFIG: make $CACHE/VARIANT/ARCH-CONFIG/initramfs.cpio from busybox,
 # scripts/guest, the base tree's selftests that configs/selftests-mm names and the series' own.
 . "$(dirname "$0")/common.sh"
-lock
 
 variant=${1:?variant} config=${2:?config}
+lock "$variant"
 src=$CACHE/$variant/src
 out=$CACHE/$variant/$ARCH-$config
 tests=$out/tests

@@ -2,9 +2,9 @@
 # kunit.sh um|x86_64|arm64: run lib/kunit-anon with the kernel's own kunit.py on the series.
 # Leaves $RUN_LOGS/kunit-ARCH.log. KUNITCONFIG=<folder in the tree> runs another suite, T= one test.
 . "$(dirname "$0")/common.sh"
-lock
 
 arch=${1:?um or an architecture}
+lock series
 src=$CACHE/series/src
 build=$CACHE/series/kunit-$arch
 log=$RUN_LOGS/kunit-$arch.log

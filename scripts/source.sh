@@ -8,7 +8,7 @@
 . "$(dirname "$0")/common.sh"
 
 variant=${1:?variant} what=${2:-}
-lock
+lock linux
 src=$CACHE/$variant/src
 am=$CACHE/am
 
