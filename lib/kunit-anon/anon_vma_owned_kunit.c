@@ -1279,7 +1279,7 @@ static void swap_in_replaces_owner(struct kunit *test)
 		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
 
 	lru_add_drain_all();
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(AT(0), nr * PAGE_SIZE));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(AT(0), (nr + 1) * PAGE_SIZE));
 	KUNIT_ASSERT_FALSE(test, folio_mapped(folio));
 	KUNIT_ASSERT_TRUE(test, folio_test_owned(folio));
 
@@ -1470,8 +1470,8 @@ static void failure_keeps_all_usable(struct kunit *test)
 
 	do {
 		err = param->op(test, ++nth);
-		if (err)
-			KUNIT_ASSERT_EQ(test, err, -ENOMEM);
+		/* This is what madvise() makes of -ENOMEM. */
+		KUNIT_ASSERT_TRUE(test, !err || err == -ENOMEM || err == -EAGAIN);
 		expect_invariants(test, 12);
 		expect_data(test, AT(0), 12);
 		touch(test, AT(0), 12);
