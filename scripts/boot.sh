@@ -8,7 +8,8 @@
 variant=${1:?variant} config=${2:?config} label=${3:?label} tests=${4:-}
 out=$CACHE/$variant/$ARCH-$config
 logs=$RUN_LOGS/$label
-BOOT_TIMEOUT=${BOOT_TIMEOUT:-300}
+# The guest itself ends each test that hangs; this is for a guest that hangs.
+BOOT_TIMEOUT=${BOOT_TIMEOUT:-300} GUEST_TIMEOUT=${GUEST_TIMEOUT:-3600}
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -56,6 +57,7 @@ if [ -n "$tests" ]; then
 	sed '/^#/d; /^ *$/d' "$tests" >"$tmp/etc/guest-tests"
 	total=$(wc -l <"$tmp/etc/guest-tests")
 	limit=$((limit + $(awk '{ n += $2 } END { print n }' "$tmp/etc/guest-tests")))
+	[ $limit -lt "$GUEST_TIMEOUT" ] || limit=$GUEST_TIMEOUT
 	serial="-chardev file,id=console,path=$logs/console.log,append=on -serial chardev:console"
 	serial="$serial -chardev file,id=results,path=/dev/stdout"
 else
