@@ -25,8 +25,8 @@
 struct anon_vma;
 struct vm_area_struct;
 
-/* clang and sparse warn where a possible mark is used as a pointer. */
-#if __has_attribute(__noderef__)
+/* clang warns where vma->anon_vma is used as a pointer; it may be a mark. */
+#if __has_attribute(__noderef__) && !defined(__CHECKER__)
 #define __noderef	__attribute__((__noderef__))
 #else
 #define __noderef

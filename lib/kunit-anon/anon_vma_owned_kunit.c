@@ -1296,8 +1296,7 @@ static void swap_in_replaces_owner(struct kunit *test)
 	set_owner(folio, vma);
 	vma = vma_of(test, child, addr);
 	expect_swap_in(test, folio, vma, addr + PAGE_SIZE,
-		       folio_test_large(folio) ?
-		       anon_vma_deref(vma->anon_vma)->root : vma->anon_vma);
+		       anon_vma_deref(vma->anon_vma)->root);
 	folio_put(folio);
 }
 
