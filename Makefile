@@ -12,7 +12,7 @@ export ARCH LLVM T JOBS KUNITCONFIG
 # The scripts start their own makes and pass what those need.
 unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-.PHONY: all check quick kunit selftests baseline boot shell tree refresh agree fetch deps lint clean help
+.PHONY: all check quick kunit selftests baseline bound boot shell tree refresh agree fetch deps lint clean help
 
 all: deps		## build and boot base and series, show the memory that the series saves
 	@scripts/demo.sh
@@ -31,6 +31,9 @@ selftests: deps		## the series' own selftests (T=<one test>)
 
 baseline: deps		## run the base tree's selftests on the base, write configs/baseline.ARCH
 	@scripts/check.sh baseline
+
+bound: deps		## measure what the bound covers and costs, write docs/bound.txt
+	@scripts/bound.sh
 
 boot: deps		## boot the series' test kernel once, without tests
 	@scripts/shell.sh boot

@@ -35,20 +35,26 @@ kvm_works() {
 case $ARCH in
 x86_64)
 	qemu="qemu-system-x86_64"
-	machine="-machine q35 -smp 4,sockets=2,cores=2,threads=1" console=ttyS0
+	machine="-machine q35" console=ttyS0
 	cpu=max,la57=off
 	;;
 arm64)
 	qemu="qemu-system-aarch64"
-	machine="-machine virt,gic-version=3 -smp 4,sockets=2,cores=2,threads=1" console=ttyAMA0
+	machine="-machine virt,gic-version=3" console=ttyAMA0
 	cpu=max
 	;;
 esac
+# ICOUNT=1: one CPU, whose clock counts its instructions as nanoseconds.
+[ -z "${ICOUNT:-}" ] || ACCEL=tcg
 case ${ACCEL:-} in
 '') if kvm_works; then accel=kvm; else accel=tcg; fi ;;
 *) accel=$ACCEL ;;
 esac
 [ "$accel" = tcg ] && accel=tcg,thread=multi || cpu=host
+topology="-smp 4,sockets=2,cores=2,threads=1
+	-object memory-backend-ram,id=m0,size=2G -numa node,nodeid=0,cpus=0-1,memdev=m0
+	-object memory-backend-ram,id=m1,size=2G -numa node,nodeid=1,cpus=2-3,memdev=m1"
+[ -z "${ICOUNT:-}" ] || accel=tcg,thread=single topology="-smp 1 -icount shift=0,sleep=off"
 
 mkdir -p "$logs" "$tmp/etc"
 limit=$BOOT_TIMEOUT
@@ -69,9 +75,7 @@ truncate -s 600M "$tmp/disk"
 /sbin/mke2fs -q -t ext4 -F "$tmp/disk"
 
 # shellcheck disable=SC2086
-set -- "$qemu" $machine -accel $accel -cpu $cpu -m 4G \
-	-object memory-backend-ram,id=m0,size=2G -numa node,nodeid=0,cpus=0-1,memdev=m0 \
-	-object memory-backend-ram,id=m1,size=2G -numa node,nodeid=1,cpus=2-3,memdev=m1 \
+set -- "$qemu" $machine -accel $accel -cpu $cpu -m 4G $topology \
 	-nodefaults -no-user-config -display none -no-reboot $serial \
 	-device virtio-serial-pci -device virtserialport,chardev=results,name=results \
 	-chardev file,id=exit,path="$logs/exit" -device virtserialport,chardev=exit,name=exit \

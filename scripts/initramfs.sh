@@ -42,9 +42,11 @@ mkdir -p "$RUN_LOGS" "$tests" "$root/bin" "$root/etc"
 
 if [ "$config" = plain ]; then
 	mkdir "$tests/demo"
-	run_logged "$log" "clang$clang_suffix" --target="$target" -O2 -Wall -static -s \
-		-o "$tests/demo/workload" "$TOP/scripts/guest/workload.c" || die "the workload does not build"
-	install demo workload
+	for program in workload cost; do
+		run_logged "$log" "clang$clang_suffix" --target="$target" -O2 -Wall -static -s \
+			-o "$tests/demo/$program" "$TOP/scripts/guest/$program.c" || die "$program does not build"
+		install demo $program
+	done
 else
 	run_logged "$log" kernel_make "$variant" "$config" headers || die "make headers fails"
 	programs=$(sed '/^#/d; /^$/d' "$TOP/configs/selftests-mm" | awk '{ sub("^./", "", $3); print $3 }' | sort -u)
