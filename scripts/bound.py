@@ -60,11 +60,13 @@ INSERT INTO t SELECT i, hex(randomblob(20)) FROM n;
 '''
 COMPILE = '''
 for i in $(seq 8000); do
-    echo "int f$i(int *a, int n) { int s = $i; while (n--) s += a[n] * n ^ s >> $((i % 7)); return s; }"
+    echo "int f$i(int *a, int n) { int s = $i; while (n--) s += a[n] * n ^ s >> 3; return s; }"
 done >big.c
 while :; do $CC -O2 -c big.c; done
 '''
-PIPELINE = '''while :; do seq 300000 | sort -R | gzip | gunzip | awk '{s += $1} END {print s}'; done'''
+PIPELINE = '''
+while :; do seq 300000 | sort -R | gzip | gunzip | awk '{s += $1} END {print s}'; done
+'''
 GIT = '''
 git init -q . && for i in $(seq 400); do seq $i $((i * 9)) >f$i; done && git add .
 git -c user.name=a -c user.email=a@localhost commit -qm files
@@ -126,7 +128,8 @@ def run(command):
             shutil.chown(folder, user)
         root = subprocess.Popen(['sh', '-c', command] if isinstance(command, str) else command,
                                 cwd=folder, user=user, start_new_session=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                                env=os.environ | {'TMPDIR': folder}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             for process in descendants(root.pid).items():
@@ -162,7 +165,7 @@ def kill(pid, number):
 def coverage(programs):
     """Print the share of VMAs within each bound, for {title: [sizes of a process]}."""
     print('Share of the faulted private VMAs, by count, that are at most so many MiB large\n'
-          '(without stacks of main threads; each process when it had the most VMAs; forked ones too)\n')
+          '(without the stacks of main threads; each process when it had the most; forked ones too)\n')
     print(f'{"":24} {"processes":>9} {"VMAs":>6}' + ''.join(f'{f"<= {n}":>8}' for n in BOUNDS) +
           f'{"largest":>10}')
     programs = programs | {'all': [sizes for rows in programs.values() for sizes in rows]}
@@ -202,9 +205,8 @@ def read_samples(path):
 def cost(base_path, series_path):
     base, series = read_samples(base_path), read_samples(series_path)
     print('Instructions of one operation, user and kernel\n')
-    print(f'{"":36} {"n":>4}' + ''.join(f'{name:>8}{"mean":>11}{"stddev":>8}'
-                                         for name in ('base min', 'series min')) +
-          f'{"change of min":>16}')
+    print(f'{"":36} {"":>4}{"base":>10}{"":19}{"series":>10}{"":19}{"change":>10}')
+    print(f'{"":36} {"n":>4}' + 2 * f'{"min":>10}{"mean":>11}{"stddev":>8}' + f'{"of min":>10}')
     for name, title in OPERATIONS.items():
         row = f'{title:36} {len(base[name]):4}'
         for samples in (base[name], series[name]):
