@@ -13,6 +13,7 @@
 #include <linux/error-injection.h>
 #include <linux/kprobes.h>
 #include <linux/ksm.h>
+#include <linux/kthread.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -184,6 +185,19 @@ static struct folio *get_folio(struct kunit *test, unsigned long addr)
 	mmap_read_unlock(current->mm);
 	KUNIT_ASSERT_NOT_NULL(test, folio);
 	return folio;
+}
+
+/* A folio of that order is at @addr, PMD-mapped if it is as large as that. */
+static void expect_order(struct kunit *test, unsigned long addr,
+			 unsigned int order)
+{
+	struct folio *folio = get_folio(test, addr);
+
+	KUNIT_EXPECT_EQ(test, folio_order(folio), order);
+	if (order)
+		KUNIT_EXPECT_EQ(test, folio_entire_mapcount(folio),
+				order == ilog2(PMD_SIZE / PAGE_SIZE));
+	folio_put(folio);
 }
 
 static int upgrade(struct vm_area_struct *vma)
@@ -363,7 +377,6 @@ static void close_file(void *file)
 static unsigned long populate(struct kunit *test, const struct folio_kind *kind)
 {
 	const unsigned long nr = kind->order ? 1UL << kind->order : 4;
-	struct folio *folio;
 
 	if (kind->file) {
 		struct file *file = shmem_kernel_file_setup("anon_vma_owned",
@@ -383,10 +396,7 @@ static unsigned long populate(struct kunit *test, const struct folio_kind *kind)
 	touch(test, AT(0), nr);
 	expect_data(test, AT(0), nr);
 
-	folio = get_folio(test, AT(0));
-	KUNIT_EXPECT_EQ(test, folio_order(folio), kind->order);
-	folio_put(folio);
-
+	expect_order(test, AT(0), kind->order);
 	if (kind->prot_none)
 		KUNIT_ASSERT_EQ(test, 0, protect(AT(0), nr, 0));
 	return nr;
@@ -405,6 +415,7 @@ static void upgrade_converts_all(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, upgrade(vma));
 	expect_upgraded(test, vma);
 	KUNIT_EXPECT_TRUE(test, list_is_singular(&vma->anon_vma_chain));
+	expect_order(test, AT(0), kind->order);
 	expect_invariants(test, nr);
 
 	/* A second one changes nothing. */
@@ -516,10 +527,37 @@ static void split_upgrades(struct kunit *test)
 	expect_data(test, AT(4), 2);
 }
 
-enum vma_state { UNFAULTED, MARKED, UPGRADED, NR_VMA_STATES };
+static void put_mm(void *mm)
+{
+	mmput(mm);
+}
+
+static struct mm_struct *fork_mm(struct kunit *test)
+{
+	struct mm_struct *mm = mm_alloc();
+
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
+	mm->task_size = current->mm->task_size;
+	KUNIT_ASSERT_EQ(test, 0, dup_mmap(mm, current->mm));
+	return mm;
+}
+
+/* Go on as the child of a fork. */
+static void become_child(struct kunit *test)
+{
+	struct mm_struct *child = fork_mm(test), *parent = current->mm;
+
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, parent));
+	kthread_unuse_mm(parent);
+	mmget(child);
+	kthread_use_mm(child);
+}
+
+enum vma_state { UNFAULTED, MARKED, UPGRADED, FORKED, NR_VMA_STATES };
 
 static const char * const vma_state_names[] = {
-	"unfaulted", "marked", "upgraded"
+	"unfaulted", "marked", "upgraded", "forked"
 };
 
 struct merge {
@@ -547,54 +585,79 @@ static const void *merge_gen_params(struct kunit *test, const void *last,
 	return &merge;
 }
 
-static unsigned long bring_to(struct kunit *test, unsigned long addr,
-			      unsigned long nr, enum vma_state state)
+static void bring_to(struct kunit *test, unsigned long addr, unsigned long nr,
+		     enum vma_state state)
 {
-	if (state == UNFAULTED)
-		return 0;
-	touch(test, addr, nr);
+	if (state == MARKED || state == UPGRADED)
+		touch(test, addr, nr);
 	if (state == UPGRADED)
 		KUNIT_ASSERT_EQ(test, 0, upgrade(vma_at(test, addr)));
+}
+
+/* How many of the three, four pages each, that are @vma now had been faulted. */
+static int nr_of(const enum vma_state *states, struct vm_area_struct *vma)
+{
+	int i, nr = 0;
+
+	for (i = 0; i < 3; i++)
+		nr += states[i] != UNFAULTED && AT(4 * i) >= vma->vm_start &&
+		      AT(4 * i) < vma->vm_end;
 	return nr;
 }
 
 /*
  *  |  prev  | middle |  next  |      |           prev           |
  *  |   RW   |  RWX   |   RW   |  =>  |            RW            |
+ *
+ * unless what a fork child has inherited keeps them apart.
  */
 static void merge_upgrades_all(struct kunit *test)
 {
 	const struct merge *param = test->param_value;
-	unsigned long nr, nr_prev, nr_next, nr_middle;
+	const enum vma_state states[] = { param->prev, param->middle, param->next };
+	bool left = param->prev != FORKED && param->middle != FORKED;
+	bool right = param->next != FORKED && param->middle != FORKED;
 	struct anon_vma *prev, *next;
-	struct vm_area_struct *vma;
+	unsigned long nr = 0;
+	int i;
 
 	map(test, AT(0), 12);
 	KUNIT_ASSERT_EQ(test, 0, protect(AT(4), 4, VM_ACCESS_FLAGS));
 	expect_nr_vmas(test, 3);
-	nr_prev = bring_to(test, AT(0), 4, param->prev);
-	nr_middle = bring_to(test, AT(4), 4, param->middle);
-	nr_next = bring_to(test, AT(8), 4, param->next);
-	nr = nr_prev + nr_middle + nr_next;
+	for (i = 0; i < 3; i++) {
+		if (states[i] == FORKED)
+			touch(test, AT(4 * i), 4);
+		if (states[i] != UNFAULTED)
+			nr += 4;
+	}
+	become_child(test);
+	for (i = 0; i < 3; i++)
+		bring_to(test, AT(4 * i), 4, states[i]);
 	expect_invariants(test, nr);
 
+	/* Two anon_vmas cannot become one. */
 	prev = anon_vma_deref(vma_at(test, AT(0))->anon_vma);
 	next = anon_vma_deref(vma_at(test, AT(8))->anon_vma);
+	if (left && prev && next && prev != next)
+		right = false;
 	KUNIT_EXPECT_EQ(test, 0, protect(AT(4), 4, VM_READ | VM_WRITE));
-	/* Two anon_vmas cannot become one. */
-	expect_nr_vmas(test, prev && next && prev != next ? 2 : 1);
+	expect_nr_vmas(test, 3 - left - right);
 
-	vma = vma_at(test, AT(0));
-	if (!nr)
-		KUNIT_EXPECT_TRUE(test, !vma->anon_vma);
-	else if (param->prev == MARKED && nr == nr_prev)
-		expect_marked(test, vma);
-	else
-		expect_upgraded(test, vma);
 	expect_invariants(test, nr);
-	expect_data(test, AT(0), nr_prev);
-	expect_data(test, AT(4), nr_middle);
-	expect_data(test, AT(8), nr_next);
+	for (i = 0; i < 3; i++) {
+		struct vm_area_struct *vma = vma_at(test, AT(4 * i));
+		const bool merged = vma_pages(vma) > 4;
+
+		if (states[i] == UNFAULTED)
+			continue;
+		/* The one that is extended stays marked if it just grows. */
+		if (states[i] == MARKED &&
+		    (!merged || (i == (left ? 0 : 2) && nr_of(states, vma) == 1)))
+			expect_marked(test, vma);
+		else
+			expect_upgraded(test, vma);
+		expect_data(test, AT(4 * i), 4);
+	}
 
 	touch(test, AT(0), 12);
 	expect_invariants(test, 12);
@@ -699,22 +762,6 @@ static void mremap_upgrades_neighbour(struct kunit *test)
 	expect_upgraded(test, vma_at(test, AT(0)));
 	expect_invariants(test, 8);
 	expect_data(test, AT(0), 8);
-}
-
-static void put_mm(void *mm)
-{
-	mmput(mm);
-}
-
-static struct mm_struct *fork_mm(struct kunit *test)
-{
-	struct mm_struct *mm = mm_alloc();
-
-	KUNIT_ASSERT_NOT_NULL(test, mm);
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
-	mm->task_size = current->mm->task_size;
-	KUNIT_ASSERT_EQ(test, 0, dup_mmap(mm, current->mm));
-	return mm;
 }
 
 static void touch_of(struct kunit *test, struct mm_struct *mm,
@@ -845,6 +892,38 @@ static void growth_within_bound_stays_marked(struct kunit *test)
 	expect_data(test, AT(0), 16);
 }
 
+/* As mremap() does. */
+static struct vm_area_struct *extend(struct kunit *test, unsigned long addr,
+				     unsigned long nr)
+{
+	VMA_ITERATOR(vmi, current->mm, addr);
+	struct vm_area_struct *vma = vma_at(test, addr);
+
+	mmap_write_lock(current->mm);
+	vma_iter_set(&vmi, vma->vm_end);
+	vma = vma_merge_extend(&vmi, vma, nr * PAGE_SIZE);
+	mmap_write_unlock(current->mm);
+	return vma;
+}
+
+/* The parent's anon_vmas stay out of what was never shared. */
+static void growth_of_fork_child_does_not_merge(struct kunit *test)
+{
+	map(test, AT(0), 4);
+	touch(test, AT(0), 4);
+	become_child(test);
+	map(test, AT(8), 4);
+	touch(test, AT(8), 4);
+
+	KUNIT_EXPECT_NOT_NULL(test, extend(test, AT(0), 4));
+	expect_nr_vmas(test, 2);
+	expect_upgraded(test, vma_at(test, AT(4)));
+	expect_marked(test, vma_at(test, AT(8)));
+	expect_invariants(test, 8);
+	expect_data(test, AT(0), 4);
+	expect_data(test, AT(8), 4);
+}
+
 static int grow_up(struct kunit *test)
 {
 	map(test, AT(4), VMA_OWNED_MAX_PAGES);
@@ -864,13 +943,7 @@ static int grow_brk(struct kunit *test)
 
 static int grow_in_place(struct kunit *test)
 {
-	VMA_ITERATOR(vmi, current->mm, AT(4));
-	struct vm_area_struct *vma = vma_at(test, AT(0));
-
-	mmap_write_lock(current->mm);
-	vma = vma_merge_extend(&vmi, vma, VMA_OWNED_MAX_PAGES << PAGE_SHIFT);
-	mmap_write_unlock(current->mm);
-	return vma ? 0 : -ENOMEM;
+	return extend(test, AT(0), VMA_OWNED_MAX_PAGES) ? 0 : -ENOMEM;
 }
 
 static const struct growth {
@@ -976,41 +1049,66 @@ static int nr_owner_refs(struct vm_area_struct *vma)
 #endif
 }
 
-static void migration_keeps_owner(struct kunit *test)
+static void expect_refs(struct kunit *test, struct vm_area_struct *vma,
+			int mm_count, int nr)
+{
+	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
+		nr = 0;
+	KUNIT_EXPECT_EQ(test, nr_owner_refs(vma), nr);
+	KUNIT_EXPECT_EQ(test, atomic_read(&vma->vm_mm->mm_count), mm_count + nr);
+}
+
+/* Returns the number of folios that were not migrated, or an error. */
+static int migrate_and_put(struct folio *folio)
 {
 	struct migration_target_control mtc = {
 		.nid = NUMA_NO_NODE,
 		.gfp_mask = GFP_HIGHUSER_MOVABLE,
 		.reason = MR_SYSCALL,
 	};
-	const struct folio_kind *kind = test->param_value;
-	const unsigned long nr = populate(test, kind);
-	struct vm_area_struct *vma = vma_at(test, AT(0));
-	const int mm_count = atomic_read(&current->mm->mm_count);
-	struct folio *src, *dst;
 	LIST_HEAD(folios);
 	bool isolated;
 	int err;
 
-	src = get_folio(test, AT(0));
-	lru_add_drain_all();
-	isolated = isolate_folio_to_list(src, &folios);
-	folio_put(src);
-	KUNIT_ASSERT_TRUE(test, isolated);
+	isolated = isolate_folio_to_list(folio, &folios);
+	folio_put(folio);
+	if (!isolated)
+		return -EBUSY;
 	err = migrate_pages(&folios, alloc_migration_target, NULL,
 			    (unsigned long)&mtc, MIGRATE_SYNC, MR_SYSCALL, NULL);
 	if (err)
 		putback_movable_pages(&folios);
-	KUNIT_EXPECT_EQ(test, err, 0);
+	return err;
+}
 
+static int split_and_put(struct folio *folio)
+{
+	int err;
+
+	folio_lock(folio);
+	err = split_folio(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+	return err;
+}
+
+static void migration_keeps_owner(struct kunit *test)
+{
+	const struct folio_kind *kind = test->param_value;
+	const unsigned long nr = populate(test, kind);
+	struct vm_area_struct *vma = vma_at(test, AT(0));
+	const int mm_count = atomic_read(&current->mm->mm_count);
+	struct folio *src = get_folio(test, AT(0)), *dst;
+
+	lru_add_drain_all();
+	KUNIT_EXPECT_EQ(test, 0, migrate_and_put(src));
 	dst = get_folio(test, AT(0));
 	KUNIT_EXPECT_PTR_NE(test, src, dst);
-	KUNIT_EXPECT_EQ(test, folio_order(dst), kind->order);
 	folio_put(dst);
+	expect_order(test, AT(0), kind->order);
 	expect_marked(test, vma);
+	expect_refs(test, vma, mm_count, 0);
 	expect_invariants(test, nr);
-	KUNIT_EXPECT_EQ(test, nr_owner_refs(vma), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&current->mm->mm_count), mm_count);
 
 	if (kind->prot_none)
 		KUNIT_ASSERT_EQ(test, 0, protect(AT(0), nr, VM_READ | VM_WRITE));
@@ -1029,22 +1127,13 @@ static void folio_split_keeps_owner(struct kunit *test)
 	const unsigned long nr = populate(test, test->param_value);
 	struct vm_area_struct *vma = vma_at(test, AT(0));
 	const int mm_count = atomic_read(&current->mm->mm_count);
-	struct folio *folio;
-	int err;
 
-	folio = get_folio(test, AT(0));
 	lru_add_drain_all();
-	folio_lock(folio);
-	err = split_folio(folio);
-	folio_unlock(folio);
-	KUNIT_EXPECT_EQ(test, err, 0);
-	KUNIT_EXPECT_EQ(test, folio_order(folio), 0);
-	folio_put(folio);
-
+	KUNIT_EXPECT_EQ(test, 0, split_and_put(get_folio(test, AT(0))));
+	expect_order(test, AT(0), 0);
 	expect_marked(test, vma);
+	expect_refs(test, vma, mm_count, 0);
 	expect_invariants(test, nr);
-	KUNIT_EXPECT_EQ(test, nr_owner_refs(vma), 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&current->mm->mm_count), mm_count);
 	expect_data(test, AT(0), nr);
 }
 
@@ -1052,7 +1141,6 @@ static void collapse_keeps_owner(struct kunit *test)
 {
 	const unsigned long nr = PMD_SIZE / PAGE_SIZE;
 	struct vm_area_struct *vma = map(test, AT(0), nr);
-	struct folio *folio;
 
 	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		kunit_skip(test, "needs CONFIG_TRANSPARENT_HUGEPAGE");
@@ -1060,9 +1148,7 @@ static void collapse_keeps_owner(struct kunit *test)
 	touch(test, AT(0), nr);
 	KUNIT_EXPECT_EQ(test, 0, do_madvise(current->mm, AT(0), PMD_SIZE,
 					    MADV_COLLAPSE));
-	folio = get_folio(test, AT(0));
-	KUNIT_EXPECT_EQ(test, folio_order(folio), ilog2(nr));
-	folio_put(folio);
+	expect_order(test, AT(0), ilog2(nr));
 	expect_marked(test, vma);
 	expect_invariants(test, nr);
 	expect_data(test, AT(0), nr);
@@ -1089,6 +1175,7 @@ static bool visit(struct folio *folio, struct vm_area_struct *vma,
 static void rmap_walk_visits_owner_once(struct kunit *test)
 {
 	struct vm_area_struct *vma = map(test, AT(0), 4);
+	const int mm_count = atomic_read(&current->mm->mm_count);
 	struct rmap_walk_control rwc = { .rmap_one = visit };
 	struct anon_vma __noderef *ref;
 	struct folio *folio;
@@ -1116,19 +1203,10 @@ static void rmap_walk_visits_owner_once(struct kunit *test)
 	folio_unlock(folio);
 	folio_put(folio);
 	expect_marked(test, vma);
-	KUNIT_EXPECT_EQ(test, nr_owner_refs(vma), 0);
+	expect_refs(test, vma, mm_count, 0);
 }
 
 /* The reference to an owner */
-
-static void expect_refs(struct kunit *test, struct vm_area_struct *vma,
-			int mm_count, int nr)
-{
-	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
-		nr = 0;
-	KUNIT_EXPECT_EQ(test, nr_owner_refs(vma), nr);
-	KUNIT_EXPECT_EQ(test, atomic_read(&vma->vm_mm->mm_count), mm_count + nr);
-}
 
 static void expect_ref(struct kunit *test, struct anon_vma __noderef *ref,
 		       struct vm_area_struct *vma)
@@ -1217,13 +1295,49 @@ static void writer_of_owner_turns_away(struct kunit *test)
 	folio_put(folio);
 }
 
-/* The owner of an unmapped folio may be gone. */
+static void writer_of_owner_stops_migration_and_split(struct kunit *test)
+{
+	const struct folio_kind *kind = test->param_value;
+	const unsigned long nr = populate(test, kind);
+	struct vm_area_struct *vma = vma_at(test, AT(0));
+	const int mm_count = atomic_read(&current->mm->mm_count);
+	struct folio *folio = get_folio(test, AT(0));
+
+	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
+		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
+
+	lru_add_drain_all();
+	mmap_write_lock(current->mm);
+	vma_start_write(vma);
+	folio_get(folio);
+	KUNIT_EXPECT_EQ(test, split_and_put(folio), -EBUSY);
+	KUNIT_EXPECT_EQ(test, migrate_and_put(folio), 1);
+	mmap_write_unlock(current->mm);
+
+	KUNIT_EXPECT_TRUE(test, folio_mapped(folio));
+	expect_order(test, AT(0), kind->order);
+	expect_marked(test, vma);
+	expect_refs(test, vma, mm_count, 0);
+	expect_invariants(test, nr);
+	expect_data(test, AT(0), nr);
+}
+
+static void set_owner(struct folio *folio, struct vm_area_struct *vma)
+{
+	if (IS_ENABLED(CONFIG_PER_VMA_LOCK))
+		folio->mapping = (void __force *)vma_mark(vma) +
+				 FOLIO_MAPPING_ANON;
+}
+
+/* The owner of an unmapped folio may be gone, and its memory anything. */
 static void unmapped_folio_turns_away(struct kunit *test)
 {
 	struct vm_area_struct *vma = map(test, AT(0), 4);
 	const int mm_count = atomic_read(&vma->vm_mm->mm_count);
+	struct page *page = alloc_page(GFP_KERNEL);
 	struct folio *folio;
 
+	KUNIT_ASSERT_NOT_NULL(test, page);
 	touch(test, AT(0), 4);
 	folio = get_folio(test, AT(0));
 	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, AT(0), PAGE_SIZE,
@@ -1236,6 +1350,11 @@ static void unmapped_folio_turns_away(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(AT(0), 4 * PAGE_SIZE));
 	expect_turned_away(test, folio, true, true);
 	KUNIT_EXPECT_EQ(test, atomic_read(&current->mm->mm_count), mm_count);
+
+	set_owner(folio, memset(page_address(page), 1, PAGE_SIZE));
+	expect_turned_away(test, folio, true, true);
+	KUNIT_EXPECT_NULL(test, memchr_inv(page_address(page), 1, PAGE_SIZE));
+	__free_page(page);
 	folio_put(folio);
 }
 
@@ -1258,13 +1377,6 @@ static void expect_swap_in(struct kunit *test, struct folio *folio,
 	folio_remove_rmap_ptes(folio, page, 1, vma);
 	folio_unlock(folio);
 	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
-}
-
-static void set_owner(struct folio *folio, struct vm_area_struct *vma)
-{
-	if (IS_ENABLED(CONFIG_PER_VMA_LOCK))
-		folio->mapping = (void __force *)vma_mark(vma) +
-				 FOLIO_MAPPING_ANON;
 }
 
 static void swap_in_replaces_owner(struct kunit *test)
@@ -1500,6 +1612,7 @@ static struct kunit_case anon_vma_owned_test_cases[] = {
 	KUNIT_CASE_PARAM(mergeable_upgrades, mergeable_gen_params),
 	KUNIT_CASE(growth_within_bound_stays_marked),
 	KUNIT_CASE_PARAM(growth_past_bound_upgrades, growth_gen_params),
+	KUNIT_CASE(growth_of_fork_child_does_not_merge),
 	KUNIT_CASE(bound_is_the_largest_marked),
 	KUNIT_CASE(mergeable_is_not_marked),
 	KUNIT_CASE(stack_is_not_marked),
@@ -1510,6 +1623,8 @@ static struct kunit_case anon_vma_owned_test_cases[] = {
 	KUNIT_CASE(rmap_walk_visits_owner_once),
 	KUNIT_CASE(owner_is_locked_and_referenced),
 	KUNIT_CASE(writer_of_owner_turns_away),
+	KUNIT_CASE_PARAM(writer_of_owner_stops_migration_and_split,
+			 large_kind_gen_params),
 	KUNIT_CASE(unmapped_folio_turns_away),
 	KUNIT_CASE_PARAM(swap_in_replaces_owner, folio_kind_gen_params),
 	KUNIT_CASE_PARAM(failure_keeps_all_usable, failure_gen_params),
