@@ -689,6 +689,9 @@ static void merge_upgrades_shifted_boundary(struct kunit *test)
 	expect_data(test, AT(0), 8);
 }
 
+/* Two VMAs that have an anon_vma each, as all have without marks, stay two. */
+#define MERGED_IF_MARKED	(IS_ENABLED(CONFIG_PER_VMA_LOCK) ? 1 : 2)
+
 static void merge_by_mmap_upgrades(struct kunit *test)
 {
 	map(test, AT(0), 4);
@@ -698,7 +701,7 @@ static void merge_by_mmap_upgrades(struct kunit *test)
 	expect_nr_vmas(test, 2);
 
 	map(test, AT(4), 4);
-	expect_nr_vmas(test, 1);
+	expect_nr_vmas(test, MERGED_IF_MARKED);
 	expect_upgraded(test, vma_at(test, AT(0)));
 	expect_invariants(test, 8);
 	expect_data(test, AT(0), 4);
@@ -758,7 +761,7 @@ static void mremap_upgrades_neighbour(struct kunit *test)
 	expect_marked(test, vma_at(test, AT(0)));
 
 	KUNIT_EXPECT_EQ(test, 0, move(test, AT(16), AT(4)));
-	expect_nr_vmas(test, 1);
+	expect_nr_vmas(test, MERGED_IF_MARKED);
 	expect_upgraded(test, vma_at(test, AT(0)));
 	expect_invariants(test, 8);
 	expect_data(test, AT(0), 8);
@@ -882,14 +885,13 @@ static void growth_within_bound_stays_marked(struct kunit *test)
 
 	map(test, AT(0), 4);
 	map(test, AT(8), 4);
-	KUNIT_EXPECT_EQ(test, 0, vm_brk_flags(AT(12), 4 * PAGE_SIZE, false));
 	expect_nr_vmas(test, 1);
 	expect_marked(test, vma_at(test, AT(0)));
 
-	touch(test, AT(0), 16);
+	touch(test, AT(0), 12);
 	expect_marked(test, vma_at(test, AT(0)));
-	expect_invariants(test, 16);
-	expect_data(test, AT(0), 16);
+	expect_invariants(test, 12);
+	expect_data(test, AT(0), 12);
 }
 
 /* As mremap() does. */
@@ -936,8 +938,11 @@ static int grow_down(struct kunit *test)
 	return 0;
 }
 
+/* The heap may be executable, depending on the architecture. */
 static int grow_brk(struct kunit *test)
 {
+	KUNIT_ASSERT_EQ(test, 0, protect(AT(0), 4, VM_DATA_DEFAULT_FLAGS &
+						   VM_ACCESS_FLAGS));
 	return vm_brk_flags(AT(4), VMA_OWNED_MAX_PAGES << PAGE_SHIFT, false);
 }
 
