@@ -941,8 +941,9 @@ static int grow_down(struct kunit *test)
 /* The heap may be executable, depending on the architecture. */
 static int grow_brk(struct kunit *test)
 {
-	KUNIT_ASSERT_EQ(test, 0, protect(AT(0), 4, VM_DATA_DEFAULT_FLAGS &
-						   VM_ACCESS_FLAGS));
+	const vm_flags_t data = vma_flags_to_legacy(VMA_DATA_DEFAULT_FLAGS);
+
+	KUNIT_ASSERT_EQ(test, 0, protect(AT(0), 4, data & VM_ACCESS_FLAGS));
 	return vm_brk_flags(AT(4), VMA_OWNED_MAX_PAGES << PAGE_SHIFT, false);
 }
 
