@@ -1061,7 +1061,9 @@ static void expect_refs(struct kunit *test, struct vm_area_struct *vma,
 	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
 		nr = 0;
 	KUNIT_EXPECT_EQ(test, nr_owner_refs(vma), nr);
-	KUNIT_EXPECT_EQ(test, atomic_read(&vma->vm_mm->mm_count), mm_count + nr);
+	/* Each CPU may have a lazy reference that comes and goes. */
+	nr = atomic_read(&vma->vm_mm->mm_count) - mm_count - nr;
+	KUNIT_EXPECT_LE(test, abs(nr), num_possible_cpus());
 }
 
 /* Returns the number of folios that were not migrated, or an error. */
@@ -1229,7 +1231,9 @@ static void owner_is_locked_and_referenced(struct kunit *test)
 	struct vm_area_struct *vma = map(test, AT(0), 4);
 	const int mm_count = atomic_read(&vma->vm_mm->mm_count);
 	struct anon_vma __noderef *lock, *ref;
+	const int nr = 4 * num_possible_cpus();
 	struct folio *folio;
+	int i;
 
 	touch(test, AT(0), 4);
 	folio = get_folio(test, AT(0));
@@ -1247,6 +1251,14 @@ static void owner_is_locked_and_referenced(struct kunit *test)
 	expect_refs(test, vma, mm_count, 1);
 
 	if (ref)
+		put_anon_vma(ref);
+	expect_refs(test, vma, mm_count, 0);
+
+	/* More of them than lazy references can hide. */
+	for (i = 0; ref && i < nr; i++)
+		KUNIT_EXPECT_TRUE(test, !!folio_get_anon_vma(folio));
+	expect_refs(test, vma, mm_count, nr);
+	for (i = 0; ref && i < nr; i++)
 		put_anon_vma(ref);
 	expect_refs(test, vma, mm_count, 0);
 
@@ -1355,7 +1367,6 @@ static void unmapped_folio_turns_away(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(AT(0), 4 * PAGE_SIZE));
 	expect_turned_away(test, folio, true, true);
-	KUNIT_EXPECT_EQ(test, atomic_read(&current->mm->mm_count), mm_count);
 
 	set_owner(folio, memset(page_address(page), 1, PAGE_SIZE));
 	expect_turned_away(test, folio, true, true);
@@ -1429,7 +1440,7 @@ static int fail_alloc(struct kprobe *kp, struct pt_regs *regs)
 	const gfp_t gfp = (__force gfp_t)regs_get_kernel_argument(regs, 1);
 
 	if (current != failing_task || !(gfp & __GFP_DIRECT_RECLAIM) ||
-	    (gfp & __GFP_NOFAIL) || --failing_nth)
+	    (gfp & __GFP_NOFAIL) || --failing_nth > 0)
 		return 0;
 	regs_set_return_value(regs, -ENOMEM);
 	override_function_with_return(regs);
@@ -1464,7 +1475,10 @@ static void start_failing(struct kunit *test)
 			kunit_add_action_or_reset(test, stop_failing, NULL));
 }
 
-/* From now on the @nth allocation of this task fails, none if that is 0. */
+/*
+ * The @nth allocation of this task from now on fails, none if that is 0. So do
+ * those that follow: the slab allocator itself can do without some of its own.
+ */
 static void fail_nth_alloc(int nth)
 {
 	WRITE_ONCE(failing_task, NULL);
