@@ -37,6 +37,28 @@ run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config "$@" ||
 	die "the KUnit kernel for $arch cannot be configured"
 run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit build "$@" --jobs "$JOBS" ||
 	die "the KUnit kernel for $arch does not build"
+# kunit.py asks for KVM first, and QEMU hangs where KVM is there but does not work (see boot.sh):
+# give it a QEMU that knows of TCG alone.
+if [ "$arch" != um ]; then
+	qemu=qemu-system-$arch
+	[ "$arch" != arm64 ] || qemu=qemu-system-aarch64
+	mkdir -p "$build/bin"
+	cat >"$build/bin/$qemu" <<-EOF
+	#!/bin/sh
+	n=\$#
+	while [ \$n -gt 0 ]; do
+		arg=\$1 n=\$((n - 1))
+		shift
+		case "\$arg \$1" in
+		"-accel kvm" | "-accel hvf") shift; n=\$((n - 1)) ;;
+		*) set -- "\$@" "\$arg" ;;
+		esac
+	done
+	exec $(command -v "$qemu") "\$@"
+	EOF
+	chmod +x "$build/bin/$qemu"
+	PATH=$build/bin:$PATH
+fi
 stage "KUnit on $arch: run" "${NEXT:-}"
 rc=0
 [ "$arch" = um ] && qemu_args='' || qemu_args='-smp 2'
