@@ -5,7 +5,7 @@
 "$TOP/scripts/source.sh" series >/dev/null
 mkdir -p "$RUN_LOGS"
 bad=0
-for patch in "$TOP"/series/[0-9]*.patch; do
+for patch in $(patches); do
 	# Who submits adds the sign-off; MAINTAINERS follows in the last patch.
 	"$CACHE/series/src/scripts/checkpatch.pl" --strict --quiet --no-signoff \
 		--root "$CACHE/series/src" --ignore FILE_PATH_CHANGES "$patch" 2>>"$RUN_LOGS/lint.err" || bad=1
