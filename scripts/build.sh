@@ -11,6 +11,9 @@ log=$RUN_LOGS/build-$variant-$config.log
 commit=$("$TOP/scripts/source.sh" "$variant")
 
 fragments="$TOP/configs/common.config $TOP/configs/$ARCH.config $TOP/configs/$config.config"
+# The test kernel has the KUnit suite too: kunit.py runs it there, on request.
+[ "$variant-$config" != test-debug ] ||
+	fragments="$fragments $CACHE/test/src/lib/kunit-anon/.kunitconfig $CACHE/test/src/lib/kunit-anon/smp.kunitconfig"
 # shellcheck disable=SC2086
 key=$(echo "$commit"; cat $fragments | sha256sum; "clang$clang_suffix" --version | head -n 1)
 if [ -f "$out/$image" ] && [ "$(cat "$out/.anon-key" 2>/dev/null)" = "$key" ]; then
