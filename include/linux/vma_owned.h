@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * VMA-owned anonymous folios: a VMA that never shared a page is its own
- * anon_vma. Its vma->anon_vma is the mark then: its own address, with
- * FOLIO_MAPPING_OWNED set. Its folios have the mark for their mapping, with
- * FOLIO_MAPPING_ANON set, and are owned.
+ * anon_vma. vma->anon_vma then holds the mark: the VMA's address with
+ * FOLIO_MAPPING_OWNED set. folio->mapping of its anonymous folios, which it
+ * owns, is the mark with FOLIO_MAPPING_ANON set.
  *
  *  I1 An owned folio is mapped by its owner only, within the owner's range.
  *  I2 A read-locked owner stays attached and marked, its range is fixed and its
  *     page tables are not freed.
- *  I3 While it maps anything, a VMA is unmarked by anon_vma_upgrade() alone:
- *     write-locked, and before anything that would break I1 (split, merge,
- *     mremap, fork, VM_MERGEABLE) or I6 (growth).
+ *  I3 A populated VMA loses its mark in anon_vma_upgrade() alone: write-locked,
+ *     and before anything that would break I1 (split, merge, mremap, fork,
+ *     VM_MERGEABLE) or I6 (growth).
  *  I4 No folio that an upgraded VMA maps is owned.
  *  I5 Rmap walks, reclaim, migration and folio splits never upgrade.
  *  I6 VMA_OWNED_MAX_PAGES bounds the upgrade's page table walk.
@@ -19,8 +19,6 @@
  */
 #ifndef _LINUX_VMA_OWNED_H
 #define _LINUX_VMA_OWNED_H
-
-#include <linux/sizes.h>
 
 struct anon_vma;
 struct vm_area_struct;

@@ -10,6 +10,8 @@
  */
 #include <kunit/resource.h>
 #include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/error-injection.h>
 #include <linux/kprobes.h>
 #include <linux/ksm.h>
@@ -1061,8 +1063,8 @@ static void expect_refs(struct kunit *test, struct vm_area_struct *vma,
 	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
 		nr = 0;
 	KUNIT_EXPECT_EQ(test, nr_owner_refs(vma), nr);
-	/* Each CPU may have a lazy reference that comes and goes. */
-	nr = atomic_read(&vma->vm_mm->mm_count) - mm_count - nr;
+	/* The VMA keeps the mm. Each CPU may have a lazy reference that comes and goes. */
+	nr = atomic_read(&vma->vm_mm->mm_count) - mm_count;
 	KUNIT_EXPECT_LE(test, abs(nr), num_possible_cpus());
 }
 
@@ -1185,7 +1187,7 @@ static void rmap_walk_visits_owner_once(struct kunit *test)
 	struct vm_area_struct *vma = map(test, AT(0), 4);
 	const int mm_count = atomic_read(&current->mm->mm_count);
 	struct rmap_walk_control rwc = { .rmap_one = visit };
-	struct anon_vma __noderef *ref;
+	struct anon_vma *ref;
 	struct folio *folio;
 	int i;
 
@@ -1200,7 +1202,11 @@ static void rmap_walk_visits_owner_once(struct kunit *test)
 
 		rwc.arg = &visits;
 		rwc.anon_lock = i ? NULL : folio_lock_anon_vma_read;
-		rmap_walk(folio, &rwc);
+		/* As remove_migration_ptes() does. */
+		if (i && folio_test_owned(folio))
+			rmap_walk_locked(folio, &rwc);
+		else
+			rmap_walk(folio, &rwc);
 		KUNIT_EXPECT_EQ(test, visits.nr, 1);
 		KUNIT_EXPECT_PTR_EQ(test, visits.vma, vma);
 		KUNIT_EXPECT_EQ(test, visits.addr, AT(2));
@@ -1216,7 +1222,7 @@ static void rmap_walk_visits_owner_once(struct kunit *test)
 
 /* The reference to an owner */
 
-static void expect_ref(struct kunit *test, struct anon_vma __noderef *ref,
+static void expect_ref(struct kunit *test, struct anon_vma *ref,
 		       struct vm_area_struct *vma)
 {
 	KUNIT_EXPECT_TRUE(test, !!ref);
@@ -1230,7 +1236,7 @@ static void owner_is_locked_and_referenced(struct kunit *test)
 {
 	struct vm_area_struct *vma = map(test, AT(0), 4);
 	const int mm_count = atomic_read(&vma->vm_mm->mm_count);
-	struct anon_vma __noderef *lock, *ref;
+	struct anon_vma *lock, *ref;
 	const int nr = 4 * num_possible_cpus();
 	struct folio *folio;
 	int i;
@@ -1272,7 +1278,7 @@ static void expect_turned_away(struct kunit *test, struct folio *folio,
 			       bool try_lock, bool turned_away)
 {
 	struct rmap_walk_control rwc = { .try_lock = try_lock };
-	struct anon_vma __noderef *ref;
+	struct anon_vma *ref;
 
 	folio_lock(folio);
 	ref = folio_lock_anon_vma_read(folio, &rwc);
@@ -1295,6 +1301,7 @@ static void writer_of_owner_turns_away(struct kunit *test)
 	const bool plv = IS_ENABLED(CONFIG_PER_VMA_LOCK);
 	struct vm_area_struct *vma = map(test, AT(0), 4);
 	const int mm_count = atomic_read(&vma->vm_mm->mm_count);
+	unsigned int noreclaim;
 	struct folio *folio;
 
 	touch(test, AT(0), 4);
@@ -1305,12 +1312,90 @@ static void writer_of_owner_turns_away(struct kunit *test)
 	vma_start_write(vma);
 	expect_turned_away(test, folio, true, plv);
 	expect_turned_away(test, folio, false, plv);
+	noreclaim = memalloc_noreclaim_save();
+	expect_turned_away(test, folio, true, plv);
+	memalloc_noreclaim_restore(noreclaim);
 	expect_refs(test, vma, mm_count, 0);
 	mmap_write_unlock(current->mm);
 
 	expect_turned_away(test, folio, true, false);
 	expect_refs(test, vma, mm_count, 0);
 	folio_put(folio);
+}
+
+struct writer {
+	struct vm_area_struct *vma;
+	struct completion done;
+};
+
+static int write_lock_vma(void *data)
+{
+	struct writer *writer = data;
+	struct mm_struct *mm = writer->vma->vm_mm;
+
+	mmap_write_lock(mm);
+	vma_start_write(writer->vma);
+	mmap_write_unlock(mm);
+	complete(&writer->done);
+	return 0;
+}
+
+static void expect_ref_of(struct kunit *test, struct folio *folio, bool locked)
+{
+	struct anon_vma *ref = folio_get_anon_vma(folio);
+
+	KUNIT_EXPECT_EQ(test, !!ref, locked);
+	if (ref)
+		put_anon_vma(ref);
+}
+
+/*
+ * The writer waits for the reader that we are, so who reclaims, or handles a
+ * memory failure, on behalf of that reader must not wait for the writer.
+ */
+static void waiting_writer_is_passed_by_reclaim(struct kunit *test)
+{
+	struct vm_area_struct *vma = map(test, AT(0), 4);
+	struct writer writer = { .vma = vma };
+	struct task_struct *task;
+	unsigned int noreclaim;
+	struct anon_vma *ref;
+	struct folio *folio;
+	int i;
+
+	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
+		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
+
+	touch(test, AT(0), 4);
+	folio = get_folio(test, AT(0));
+	folio_lock(folio);
+	ref = folio_get_anon_vma(folio);
+	KUNIT_ASSERT_NOT_NULL(test, ref);
+
+	init_completion(&writer.done);
+	task = kthread_run(write_lock_vma, &writer, "anon_vma_writer");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	for (i = 0; i < 1000 && refcount_read(&vma->vm_refcnt) <= VM_REFCNT_LIMIT; i++)
+		msleep(10);
+	KUNIT_EXPECT_GT(test, refcount_read(&vma->vm_refcnt), VM_REFCNT_LIMIT);
+
+	expect_ref_of(test, folio, false);
+	noreclaim = memalloc_noreclaim_save();
+	expect_ref_of(test, folio, true);
+	memalloc_noreclaim_restore(noreclaim);
+	if (IS_ENABLED(CONFIG_MEMORY_FAILURE)) {
+		SetPageHWPoison(&folio->page);
+		expect_ref_of(test, folio, true);
+		ClearPageHWPoison(&folio->page);
+	}
+	KUNIT_EXPECT_FALSE(test, try_wait_for_completion(&writer.done));
+
+	put_anon_vma(ref);
+	wait_for_completion(&writer.done);
+	expect_ref_of(test, folio, true);
+	folio_unlock(folio);
+	folio_put(folio);
+	expect_marked(test, vma);
 }
 
 static void writer_of_owner_stops_migration_and_split(struct kunit *test)
@@ -1643,6 +1728,7 @@ static struct kunit_case anon_vma_owned_test_cases[] = {
 	KUNIT_CASE(rmap_walk_visits_owner_once),
 	KUNIT_CASE(owner_is_locked_and_referenced),
 	KUNIT_CASE(writer_of_owner_turns_away),
+	KUNIT_CASE(waiting_writer_is_passed_by_reclaim),
 	KUNIT_CASE_PARAM(writer_of_owner_stops_migration_and_split,
 			 large_kind_gen_params),
 	KUNIT_CASE(unmapped_folio_turns_away),
