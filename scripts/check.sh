@@ -1,6 +1,6 @@
 #!/bin/sh
 # check.sh check|quick|selftests|kunit|baseline: run tests and judge them with report.py.
-#   check      everything
+#   check      everything, on every architecture unless ARCH= names one
 #   quick      KUnit on UML and the series' own selftests
 #   selftests  the series' own selftests
 #   kunit      KUnit, on UML or ARCH=
@@ -9,11 +9,11 @@
 . "$(dirname "$0")/common.sh"
 
 mode=${1:?mode}
-baseline=$TOP/configs/baseline.$ARCH
 mkdir -p "$RUN_LOGS"
 
 ktap() { set_args="$set_args --ktap $1=$2"; }
 set_args=
+export ARCH
 
 report() {
 	stage "judge the results; the logs are in $RUN_LOGS"
@@ -24,22 +24,29 @@ report() {
 }
 
 run_kunit() {
-	NEXT=$2 "$TOP/scripts/kunit.sh" "$1" || return
+	"$TOP/scripts/kunit.sh" "$@" || return
 	set_args="$set_args --console $RUN_LOGS/kunit-$1.log --ktap kunit-$1=$RUN_LOGS/kunit-$1.log"
 }
 
-# guest VARIANT LIST: build, boot and run the tests in the file LIST.
-guest() {
-	NEXT="build the guest's programs" "$TOP/scripts/build.sh" "$1" debug
-	NEXT="boot" "$TOP/scripts/initramfs.sh" "$1" debug
+# build VARIANT: the kernel and the guest's programs for ARCH.
+build() {
+	NEXT="the guest's programs" "$TOP/scripts/build.sh" "$1" debug
+	NEXT="${2:-boot}" "$TOP/scripts/initramfs.sh" "$1" debug
+}
+
+# boot VARIANT LIST: run the tests in the file LIST on ARCH.
+boot() {
 	# A guest that dies is judged too: its console tells why.
-	guest_rc=0
-	NEXT="judge the results" "$TOP/scripts/boot.sh" "$1" debug guest "$2" || guest_rc=$?
-	set_args="$set_args --console $RUN_LOGS/guest/console.log"
-	for name in $(awk '{ print $1 }' "$2"); do
-		ktap "$name" "$RUN_LOGS/guest/$name.ktap"
+	NEXT="judge the results" "$TOP/scripts/boot.sh" "$1" debug "guest-$ARCH" "$2" ||
+		echo "$ARCH/guest" >>"$RUN_LOGS/died"
+}
+
+# judge LIST [PREFIX]: what boot left.
+judge() {
+	set_args="$set_args --console $RUN_LOGS/guest-$ARCH/console.log"
+	for name in $(awk '{ print $1 }' "$1"); do
+		ktap "${2:-}$name" "$RUN_LOGS/guest-$ARCH/$name.ktap"
 	done
-	[ $guest_rc = 0 ] || set_args="$set_args --plain guest=/dev/null"
 }
 
 # What the guest runs, filtered by T=.
@@ -54,7 +61,7 @@ only_T() {
 # tools/testing/vma: mm/vma.c in user space.
 run_vma() {
 	_dir=$CACHE/$1/src/tools/testing/vma
-	stage "build and run tools/testing/vma" "$2"
+	stage "build and run tools/testing/vma"
 	run_logged "$RUN_LOGS/vma-build.log" make -C "$_dir" CC="clang$clang_suffix" -j"$JOBS" ||
 		die "the $1 tree's tools/testing/vma does not build"
 	_rc=0
@@ -63,25 +70,43 @@ run_vma() {
 	set_args="$set_args --plain vma=$RUN_LOGS/vma.log"
 }
 
-list=$RUN_LOGS/tests
+own_tests() {
+	own_list | only_T >"$RUN_LOGS/tests-$ARCH"
+	[ -s "$RUN_LOGS/tests-$ARCH" ] ||
+		die "the series has no selftest${T:+ $T} under tools/testing/selftests/anon_owner"
+}
+all_tests() {
+	{ own_list; base_list; } | only_T >"$RUN_LOGS/tests-$ARCH"
+	[ -s "$RUN_LOGS/tests-$ARCH" ] || die "no test $T; make help lists where they are"
+}
+
+# run_guests LISTER: build for each architecture, then boot all: a guest keeps one CPU busy.
+run_guests() {
+	for ARCH in $ARCHES; do
+		build test
+		"$1"
+	done
+	for ARCH in $ARCHES; do boot test "$RUN_LOGS/tests-$ARCH" & done
+	wait
+	for ARCH in $ARCHES; do judge "$RUN_LOGS/tests-$ARCH" "$ARCH/"; done
+}
+
 case $mode in
 kunit)
-	run_kunit "${KUNIT_ARCH:-um}" "judge the results"
+	run_kunit "${KUNIT_ARCH:-um}"
 	;;
 selftests | quick)
-	[ "$mode" = selftests ] || run_kunit um "build the test kernel"
-	NEXT="build the guest's programs" "$TOP/scripts/build.sh" test debug
-	NEXT="boot" "$TOP/scripts/initramfs.sh" test debug
-	own_list | only_T >"$list"
-	[ -s "$list" ] || die "the series has no selftest${T:+ $T} under tools/testing/selftests/anon_owner"
-	guest test "$list"
+	[ "$mode" = selftests ] || run_kunit um
+	# The developer's loop is of one architecture.
+	ARCHES=$ARCH
+	run_guests own_tests
 	;;
 baseline)
-	base_list | only_T >"$list"
-	NEXT="tools/testing/vma" "$TOP/scripts/build.sh" base debug
-	[ -n "${T:-}" ] || run_vma base "boot"
-	guest base "$list"
-	report --write-baseline "$baseline"
+	base_list | only_T >"$RUN_LOGS/tests-$ARCH"
+	build base
+	boot base "$RUN_LOGS/tests-$ARCH"
+	judge "$RUN_LOGS/tests-$ARCH"
+	report --write-baseline "$TOP/configs/baseline.$ARCH"
 	exit
 	;;
 check)
@@ -92,19 +117,19 @@ check)
 		python3 "$TOP/scripts/report_test.py" >"$RUN_LOGS/report_test.log" 2>&1 || _rc=$?
 		printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/report_test.log"
 		set_args="--plain report_test=$RUN_LOGS/report_test.log"
-		run_kunit um "KUnit on $ARCH"
-		run_kunit "$ARCH" "build the test kernel"
+		run_kunit um
 	fi
-	NEXT="build the guest's programs" "$TOP/scripts/build.sh" test debug
-	NEXT="tools/testing/vma" "$TOP/scripts/initramfs.sh" test debug
-	[ -n "${T:-}" ] || run_vma test "boot"
-	{ own_list; base_list; } | only_T >"$list"
-	[ -s "$list" ] || die "no test $T; make help lists where they are"
-	guest test "$list"
+	run_guests all_tests
+	if [ -z "${T:-}" ]; then
+		for ARCH in $ARCHES; do run_kunit "$ARCH" test; done
+		run_vma test
+	fi
 	;;
 *) die "unknown mode $mode" ;;
 esac
 
-rc=0
-if [ -f "$baseline" ]; then report --baseline "$baseline" || rc=$?; else report || rc=$?; fi
-exit $rc
+for name in $(cat "$RUN_LOGS/died" 2>/dev/null); do set_args="$set_args --plain $name=/dev/null"; done
+for ARCH in $ARCHES; do
+	[ ! -f "$TOP/configs/baseline.$ARCH" ] || set_args="$set_args --baseline $ARCH=$TOP/configs/baseline.$ARCH"
+done
+report --baseline "$TOP/configs/baseline"

@@ -4,6 +4,8 @@ set -eu
 
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 CACHE=${CACHE:-${ANON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/anon-vma-owned}}
+# What runs on every architecture runs on these; the rest on one.
+ARCHES=${ARCHES:-${ARCH:-x86_64 arm64}}
 ARCH=${ARCH:-x86_64}
 LLVM=${LLVM:--19}
 KSRC=${KSRC:-}
@@ -16,7 +18,7 @@ GIT_DIR_LINUX=$CACHE/linux.git
 # One clock and one log folder for all the stages of a run.
 : "${RUN_START:=$(date +%s)}"
 : "${RUN_LOGS:=$CACHE/logs/$(date +%Y%m%d-%H%M%S)-$$}"
-export CACHE ARCH LLVM KSRC JOBS RUN_START RUN_LOGS
+export CACHE ARCH ARCHES LLVM KSRC JOBS RUN_START RUN_LOGS
 
 elapsed() {
 	_s=$(($(date +%s) - RUN_START))
@@ -72,7 +74,7 @@ plain_git() {
 
 case $ARCH in
 x86_64) target=x86_64-linux-gnu image=arch/x86/boot/bzImage ;;
-arm64) target=aarch64-linux-gnu image=arch/arm64/boot/Image ;;
+arm64) target=aarch64-linux-gnu image=arch/arm64/boot/Image.gz ;;
 *) die "ARCH=$ARCH is not known; x86_64 and arm64 are" ;;
 esac
 case $LLVM in

@@ -6,10 +6,8 @@ packages="bc bison busybox-static ccache clang$clang_suffix cpio e2fsprogs flex 
 	libc6-dev libcap-dev libclang-rt$clang_suffix-dev libelf-dev libnuma-dev libssl-dev
 	liburcu-dev liburing-dev lld$clang_suffix llvm$clang_suffix make perl python3
 	python3-docutils rsync xz-utils"
-case $ARCH in
-x86_64) packages="$packages qemu-system-x86" ;;
-arm64) packages="$packages qemu-system-arm" ;;
-esac
+case " $ARCHES " in *" x86_64 "*) packages="$packages qemu-system-x86" ;; esac
+case " $ARCHES " in *" arm64 "*) packages="$packages qemu-system-arm" ;; esac
 
 missing=
 for package in $packages; do

@@ -7,6 +7,9 @@ variant=${1:?variant} config=${2:?config}
 lock "$variant"
 src=$CACHE/$variant/src
 out=$CACHE/$variant/$ARCH-$config
+sysroot=$("$TOP/scripts/sysroot.sh")
+# GNU ld links for one architecture, lld for all.
+cross="--sysroot=$sysroot --ld-path=$(command -v "ld.lld$clang_suffix")"
 tests=$out/tests
 root=$out/root
 log=$RUN_LOGS/tests-$variant-$config.log
@@ -24,7 +27,7 @@ selftests() {
 	mkdir -p "$tests/$_suite"
 	run_logged "$log" make -C "$src/tools/testing/selftests/$_suite" OUTPUT="$tests/$_suite" \
 		ARCH="$ARCH" LLVM="$LLVM" KHDR_INCLUDES="-isystem $out/usr/include" \
-		USERLDFLAGS="-static -s" -j"$JOBS" "$@"
+		USERCFLAGS="$cross" USERLDFLAGS="-static -s" -j"$JOBS" "$@"
 }
 
 # install SUITE PROGRAM...
@@ -43,7 +46,8 @@ mkdir -p "$RUN_LOGS" "$tests" "$root/bin" "$root/etc"
 if [ "$config" = plain ]; then
 	mkdir "$tests/demo"
 	for program in workload cost; do
-		run_logged "$log" "clang$clang_suffix" --target="$target" -O2 -Wall -static -s \
+		# shellcheck disable=SC2086
+		run_logged "$log" "clang$clang_suffix" --target="$target" $cross -O2 -Wall -static -s \
 			-o "$tests/demo/$program" "$TOP/scripts/guest/$program.c" || die "$program does not build"
 		install demo $program
 	done
@@ -65,7 +69,11 @@ else
 	fi
 fi
 
-cp "$(command -v busybox)" "$root/bin/busybox"
+if [ "$sysroot" = / ]; then
+	cp "$(command -v busybox)" "$root/bin/busybox"
+else
+	cp "$sysroot/bin/busybox" "$root/bin/busybox"
+fi
 cp "$TOP/scripts/guest/init" "$root/init"
 chmod 755 "$root/init"
 if [ "$variant" = test ] && [ -n "$(ls "$TOP"/configs/test-kernel/*.patch 2>/dev/null)" ]; then

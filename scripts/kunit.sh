@@ -1,29 +1,31 @@
 #!/bin/sh
-# kunit.sh um|x86_64|arm64: run lib/kunit-anon with the kernel's own kunit.py on the series.
-# Leaves $RUN_LOGS/kunit-ARCH.log. KUNITCONFIG=<folder in the tree> runs another suite, T= one test.
+# kunit.sh um|x86_64|arm64 [test]: run lib/kunit-anon with the kernel's own kunit.py, on a kernel
+# that kunit.py builds from the series and the suite's .kunitconfig; with "test" on the test kernel,
+# which has the suite built in. Leaves $RUN_LOGS/kunit-ARCH.log.
+# KUNITCONFIG=<folder in the tree> runs another suite, T= one test.
 . "$(dirname "$0")/common.sh"
 
 arch=${1:?um or an architecture}
-lock series
-src=$CACHE/series/src
-build=$CACHE/series/kunit-$arch
+variant=series build=$CACHE/series/kunit-$arch
+[ "${2:-}" != test ] || variant=test build=$CACHE/test/$arch-debug
+lock $variant
+src=$CACHE/$variant/src
 log=$RUN_LOGS/kunit-$arch.log
 config=${KUNITCONFIG:-lib/kunit-anon}
 
-"$TOP/scripts/source.sh" series >/dev/null
+"$TOP/scripts/source.sh" $variant >/dev/null
 [ -f "$src/$config/.kunitconfig" ] || die "the series has no $config/.kunitconfig: no KUnit test to run"
 mkdir -p "$RUN_LOGS" "$build"
 
 kunit() {
 	_verb=$1
 	shift
-	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/series \
+	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/$variant \
 	KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=anon KBUILD_BUILD_HOST=localhost \
 	python3 "$src/tools/testing/kunit/kunit.py" "$_verb" --build_dir "$build" --arch "$arch" \
 		--make_options LLVM="$LLVM" --make_options CC="$(command -v ccache || true) clang$clang_suffix" "$@"
 }
 
-stage "KUnit on $arch: configure and build" "${NEXT:-}"
 cd "$src"
 # What UML does not have is in a file of its own. UML's early boot unlocks what was locked before
 # lockdep was up: lockdep warns and turns itself off for the whole run.
@@ -33,10 +35,13 @@ if [ "$arch" = um ]; then
 elif [ -f "$src/$config/smp.kunitconfig" ]; then
 	set -- "$@" --kunitconfig "$config/smp.kunitconfig"
 fi
-run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config "$@" ||
-	die "the KUnit kernel for $arch cannot be configured"
-run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit build "$@" --jobs "$JOBS" ||
-	die "the KUnit kernel for $arch does not build"
+if [ $variant = series ]; then
+	stage "KUnit on $arch: configure and build" "run"
+	run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config "$@" ||
+		die "the KUnit kernel for $arch cannot be configured"
+	run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit build "$@" --jobs "$JOBS" ||
+		die "the KUnit kernel for $arch does not build"
+fi
 # kunit.py asks for KVM first, and QEMU hangs where KVM is there but does not work (see boot.sh):
 # give it a QEMU that knows of TCG alone.
 if [ "$arch" != um ]; then
@@ -61,7 +66,6 @@ if [ "$arch" != um ]; then
 fi
 stage "KUnit on $arch: run" "${NEXT:-}"
 rc=0
-[ "$arch" = um ] && qemu_args='' || qemu_args='-smp 2'
-# shellcheck disable=SC2086
-kunit exec --timeout 600 --raw_output=all ${qemu_args:+--qemu_args "$qemu_args"} ${T:+"$T"} >"$log" 2>&1 || rc=$?
+[ "$arch" = um ] || set -- "$@" --qemu_args "-smp 2" --kernel_args kunit.autorun=1
+kunit exec "$@" --timeout 900 --raw_output=all ${T:+"$T"} >"$log" 2>&1 || rc=$?
 printf '\n# anon-exit: %s\n' $rc >>"$log"

@@ -251,7 +251,7 @@ def read_allow(path):
 
 def read_console(path, allow=(), end_markers=()):
     """Return a program of one case that fails if the console has a splat or is no whole log."""
-    program = Program('console ' + os.path.basename(path), path)
+    program = Program('console ' + '/'.join(os.path.abspath(path).split('/')[-2:]), path)
     try:
         lines = read_lines(path)
     except OSError as error:
@@ -415,7 +415,8 @@ def main(argv=None):
                         type=named_file(False), help="a test program's KTAP or TAP output")
     parser.add_argument('--plain', metavar='NAME=FILE', dest='programs', action='append',
                         type=named_file(True), help='a program judged by its exit code alone')
-    parser.add_argument('--baseline', metavar='FILE', help='what the base kernel fails and skips')
+    parser.add_argument('--baseline', metavar='[PREFIX=]FILE', action='append', default=[],
+                        help='what the base kernel fails and skips; of programs named PREFIX/NAME')
     parser.add_argument('--write-baseline', metavar='FILE', help='make the baseline from this run')
     parser.add_argument('--end-marker', metavar='STRING', action='append', default=[],
                         help="ends a whole console; default: the kernel's power-off message")
@@ -427,7 +428,11 @@ def main(argv=None):
         parser.error('a NAME was given twice')
 
     allow = read_allow(args.allow) if args.allow else []
-    baseline = read_baseline(args.baseline)[1] if args.baseline else {}
+    baseline = {}
+    for text in args.baseline:
+        prefix, separator, path = text.rpartition('=')
+        for name, rows in read_baseline(path)[1].items():
+            baseline[prefix + '/' * bool(separator) + name] = rows
     consoles = [read_console(path, allow, args.end_marker) for path in args.console]
     programs = [read_program(*program) for program in args.programs]
 
