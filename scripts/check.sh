@@ -1,9 +1,10 @@
 #!/bin/sh
-# check.sh check|quick|selftests|kunit|baseline: run tests and judge them with report.py.
+# check.sh check|quick|selftests|kunit|matrix|baseline: run tests and judge them with report.py.
 #   check      everything, on every architecture unless ARCH= names one
 #   quick      KUnit on UML and the series' own selftests
 #   selftests  the series' own selftests
 #   kunit      KUnit, on UML or ARCH=
+#   matrix     KUnit and the series' own selftests on ARCH, on the kernel CONFIG (full.sh)
 #   baseline   the base tree's selftests on the base; writes configs/baseline.ARCH
 # T=NAME runs one test.
 . "$(dirname "$0")/common.sh"
@@ -13,7 +14,8 @@ mkdir -p "$RUN_LOGS"
 
 ktap() { set_args="$set_args --ktap $1=$2"; }
 set_args=
-export ARCH
+CONFIG=${CONFIG:-debug}
+export ARCH CONFIG
 
 report() {
 	stage "judge the results; the logs are in $RUN_LOGS"
@@ -30,14 +32,14 @@ run_kunit() {
 
 # build VARIANT: the kernel and the guest's programs for ARCH.
 build() {
-	NEXT="the guest's programs" "$TOP/scripts/build.sh" "$1" debug
-	NEXT="${2:-boot}" "$TOP/scripts/initramfs.sh" "$1" debug
+	NEXT="the guest's programs" "$TOP/scripts/build.sh" "$1" "$CONFIG"
+	NEXT="${2:-boot}" "$TOP/scripts/initramfs.sh" "$1" "$CONFIG"
 }
 
 # boot VARIANT LIST: run the tests in the file LIST on ARCH.
 boot() {
 	# A guest that dies is judged too: its console tells why.
-	NEXT="judge the results" "$TOP/scripts/boot.sh" "$1" debug "guest-$ARCH" "$2" ||
+	NEXT="judge the results" "$TOP/scripts/boot.sh" "$1" "$CONFIG" "guest-$ARCH" "$2" ||
 		echo "$ARCH/guest" >>"$RUN_LOGS/died"
 }
 
@@ -52,7 +54,7 @@ judge() {
 # What the guest runs, filtered by T=.
 base_list() { sed '/^#/d; /^ *$/d' "$TOP/configs/selftests-mm"; }
 own_list() {
-	sed 's,.*,anon_owner:& 600 /tests/anon_owner/&,' "$CACHE/test/$ARCH-debug/.anon-own-tests"
+	sed 's,.*,anon_owner:& 600 /tests/anon_owner/&,' "$CACHE/test/$ARCH-$CONFIG/.anon-own-tests"
 }
 only_T() {
 	if [ -n "${T:-}" ]; then awk -v t="$T" '$1 == t || $1 == "anon_owner:" t'; else cat; fi
@@ -100,6 +102,13 @@ selftests | quick)
 	# The developer's loop is of one architecture.
 	ARCHES=$ARCH
 	run_guests own_tests
+	;;
+matrix)
+	ARCHES=$ARCH
+	run_guests own_tests
+	run_kunit "$ARCH" test
+	# What a configuration does not have is skipped, with the test's own reason.
+	set_args="$set_args --skips"
 	;;
 baseline)
 	base_list | only_T >"$RUN_LOGS/tests-$ARCH"

@@ -7,7 +7,7 @@
 
 arch=${1:?um or an architecture}
 variant=series build=$CACHE/series/kunit-$arch
-[ "${2:-}" != test ] || variant=test build=$CACHE/test/$arch-debug
+[ "${2:-}" != test ] || variant=test build=$CACHE/test/$arch-${CONFIG:-debug}
 lock $variant
 src=$CACHE/$variant/src
 log=$RUN_LOGS/kunit-$arch.log
