@@ -8,11 +8,11 @@ endif
 ifdef KSRC
 export KSRC := $(abspath $(KSRC))
 endif
-export ARCH LLVM T JOBS KUNITCONFIG
+export ARCH LLVM T JOBS KUNITCONFIG MINUTES SEED
 # The scripts start their own makes and pass what those need.
 unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-.PHONY: all check quick kunit selftests baseline bound boot shell tree refresh agree fetch deps lint clean help
+.PHONY: all check quick kunit selftests check-full stress baseline bound boot shell tree refresh agree fetch deps lint clean help
 
 all: deps		## build and boot base and series, show the memory that the series saves
 	@scripts/demo.sh
@@ -28,6 +28,12 @@ kunit: deps		## KUnit on UML, or with ARCH= given in QEMU
 
 selftests: deps		## the series' own selftests (T=<one test>)
 	@scripts/check.sh selftests
+
+check-full: deps	## KUnit and the series' selftests on every kernel of configs/matrix (T=NAME: on one)
+	@scripts/full.sh
+
+stress: deps		## stress-ng and mmtorture on the test kernel, MINUTES=10 for each ARCH
+	@scripts/stress.sh
 
 baseline: deps		## run the base tree's selftests on the base, write configs/baseline.ARCH
 	@scripts/check.sh baseline
@@ -63,4 +69,4 @@ clean:			## remove the build folders and logs; keep the kernel source and your t
 	@scripts/clean.sh
 
 help:			## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12

@@ -1,6 +1,7 @@
 #!/bin/sh
 # boot.sh VARIANT CONFIG LABEL [TESTS]: boot a built kernel in QEMU.
 #   TESTS  a file of lines "NAME TIMEOUT COMMAND" to run in the guest; none: a prompt
+# INITRD=FILE is one more cpio for the guest's root.
 # Leaves in $RUN_LOGS/LABEL: console.log (QEMU's command first), NAME.ktap for each test, exit.
 # Ends non-zero if the guest did not end by itself in time; report.py judges the rest.
 . "$(dirname "$0")/common.sh"
@@ -64,7 +65,7 @@ else
 	echo shell >"$tmp/etc/guest-job"
 	serial="-serial mon:stdio -chardev null,id=results"
 fi
-(cd "$tmp" && find etc | cpio --quiet -o -H newc -R 0:0) | cat "$out/initramfs.cpio" - >"$tmp/initramfs"
+(cd "$tmp" && find etc | cpio --quiet -o -H newc -R 0:0) | cat "$out/initramfs.cpio" ${INITRD:+"$INITRD"} - >"$tmp/initramfs"
 truncate -s 600M "$tmp/disk"
 /sbin/mke2fs -q -t ext4 -F "$tmp/disk"
 

@@ -7,7 +7,13 @@ variant=${1:?variant} config=${2:?config}
 lock "$variant"
 src=$CACHE/$variant/src
 out=$CACHE/$variant/$ARCH-$config
-sysroot=$("$TOP/scripts/sysroot.sh")
+# What the programs are linked from: this machine, or Debian's packages of another architecture.
+sysroot=/ busybox=$(command -v busybox)
+if [ "$ARCH" != "$(uname -m | sed s/aarch64/arm64/)" ]; then
+	sysroot=$("$TOP/scripts/debian.sh" sysroot busybox-static libaio-dev libc6-dev libcap-dev \
+		libgcc-12-dev libnuma-dev liburing-dev)
+	busybox=$sysroot/bin/busybox
+fi
 # GNU ld links for one architecture, lld for all.
 cross="--sysroot=$sysroot --ld-path=$(command -v "ld.lld$clang_suffix")"
 tests=$out/tests
@@ -40,15 +46,20 @@ install() {
 	done
 }
 
+# compile FOLDER PROGRAM: one of scripts/guest.
+compile() {
+	mkdir -p "$tests/$1"
+	# shellcheck disable=SC2086
+	run_logged "$log" "clang$clang_suffix" --target="$target" $cross -O2 -Wall -static -s -pthread \
+		-o "$tests/$1/$2" "$TOP/scripts/guest/$2.c" || die "$2 does not build"
+}
+
 rm -rf "$tests" "$root"
 mkdir -p "$RUN_LOGS" "$tests" "$root/bin" "$root/etc"
 
 if [ "$config" = plain ]; then
-	mkdir "$tests/demo"
 	for program in workload cost; do
-		# shellcheck disable=SC2086
-		run_logged "$log" "clang$clang_suffix" --target="$target" $cross -O2 -Wall -static -s \
-			-o "$tests/demo/$program" "$TOP/scripts/guest/$program.c" || die "$program does not build"
+		compile demo $program
 		install demo $program
 	done
 else
@@ -69,11 +80,13 @@ else
 	fi
 fi
 
-if [ "$sysroot" = / ]; then
-	cp "$(command -v busybox)" "$root/bin/busybox"
-else
-	cp "$sysroot/bin/busybox" "$root/bin/busybox"
+if [ "$config" = debug ]; then
+	compile stress mmtorture
+	install stress mmtorture
+	cp "$TOP/scripts/guest/stress" "$root/tests/stress/"
 fi
+
+cp "$busybox" "$root/bin/busybox"
 cp "$TOP/scripts/guest/init" "$root/init"
 chmod 755 "$root/init"
 if [ "$variant" = test ] && [ -n "$(ls "$TOP"/configs/test-kernel/*.patch 2>/dev/null)" ]; then
