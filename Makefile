@@ -8,14 +8,19 @@ endif
 ifdef KSRC
 export KSRC := $(abspath $(KSRC))
 endif
-export ARCH LLVM T JOBS KUNITCONFIG MINUTES SEED
+export ARCH LLVM T JOBS KUNITCONFIG QUICK MINUTES SEED
 # The scripts start their own makes and pass what those need.
 unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-.PHONY: all check quick kunit selftests check-full stress baseline bound boot shell tree refresh agree fetch deps lint clean help
+.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint clean help
 
-all: deps		## build and boot base and series, show the memory that the series saves
-	@scripts/demo.sh
+all: demo		## the same as make demo
+
+demo: deps		## build and boot base and series, show the memory that the series saves
+	@scripts/bench.sh demo
+
+bench: deps		## measure base against series, write docs/bench.* and the tables made of it (QUICK=1)
+	@scripts/bench.sh bench
 
 check: deps		## run every test; the last line is "N passed, N failed, N skipped"
 	@scripts/check.sh check
@@ -38,8 +43,8 @@ stress: deps		## stress-ng and mmtorture on the test kernel, MINUTES=10 for each
 baseline: deps		## run the base tree's selftests on the base, write configs/baseline.ARCH
 	@scripts/check.sh baseline
 
-bound: deps		## measure what the bound covers and costs, write docs/bound.txt
-	@scripts/bound.sh
+bound: deps		## measure what the bound covers on this machine, write docs/bound.txt
+	@scripts/bound.py --run >docs/bound.txt && cat docs/bound.txt
 
 boot: deps		## boot the series' test kernel once, without tests
 	@scripts/shell.sh boot

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Measure what VMA_OWNED_MAX_PAGES covers and what it costs.
+"""Measure what VMA_OWNED_MAX_PAGES covers; what it costs is measured by make bench.
 
-Usage: bound.py [PID...] [--run] [--cost BASE.ktap SERIES.ktap]
+Usage: bound.py [PID...] [--run]
 
-PID and --run: how many of the faulted private VMAs of these processes, or of programs that are
-started for it, are at most so large. --cost: what guest/cost.c measured, side by side.
+How many of the faulted private VMAs of these processes, or of programs that are started for it,
+are at most so large.
 """
 import argparse
 import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -178,52 +177,13 @@ def coverage(programs):
             for n in BOUNDS) + f'{max(sizes) / MIB:10.1f}')
 
 
-OPERATIONS = {
-    'clock': 'reading the clock (is in each row)',
-    'touch': 'first touch of a 16 KiB mapping',
-    'munmap': 'munmap of it, 4 pages touched',
-    'split': 'first mprotect split of it',
-    'mremap': 'first mremap move of it',
-    'fork-first': 'fork+exit, 500 touched VMAs, first',
-    'fork-later': 'fork+exit, 500 touched VMAs, later',
-    **{f'split-{n}': f'first mprotect split, {n} MiB touched' for n in (2, 4, 8, 16, 32)},
-}
-
-
-def read_samples(path):
-    samples, done = {}, False
-    with open(path, encoding='utf-8', errors='replace') as file:
-        for line in file:
-            if row := re.match(r'sample (\S+) (\d+)\s*$', line):
-                samples.setdefault(row[1], []).append(int(row[2]))
-            done = done or line.strip() == 'done'
-    if not done or samples.keys() != OPERATIONS.keys():
-        raise ValueError(f'{path}: cut short or not what cost.c prints')
-    return samples
-
-
-def cost(base_path, series_path):
-    base, series = read_samples(base_path), read_samples(series_path)
-    print('Instructions of one operation, user and kernel\n')
-    print(f'{"":36} {"":>4}{"base":>10}{"":19}{"series":>10}{"":19}{"change":>10}')
-    print(f'{"":36} {"n":>4}' + 2 * f'{"min":>10}{"mean":>11}{"stddev":>8}' + f'{"of min":>10}')
-    for name, title in OPERATIONS.items():
-        row = f'{title:36} {len(base[name]):4}'
-        for samples in (base[name], series[name]):
-            row += (f'{min(samples):10}{statistics.mean(samples):11.0f}'
-                    f'{statistics.stdev(samples):8.0f}')
-        before, after = min(base[name]), min(series[name])
-        print(f'{row}{after - before:+10}{100 * (after - before) / before:+7.1f}%')
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('pid', nargs='*', type=int)
     parser.add_argument('--run', action='store_true', help='start programs and sample them')
-    parser.add_argument('--cost', nargs=2, metavar=('BASE', 'SERIES'))
     args = parser.parse_args()
-    if not (args.pid or args.run or args.cost):
-        parser.error('give process ids, --run or --cost')
+    if not (args.pid or args.run):
+        parser.error('give process ids or --run')
     programs = {}
     for pid in args.pid:
         title = os.path.basename(os.readlink(f'/proc/{pid}/exe'))
@@ -236,10 +196,6 @@ def main():
             print(f'{needs} is not installed: not measured', file=sys.stderr)
     if programs:
         coverage(programs)
-    if programs and args.cost:
-        print()
-    if args.cost:
-        cost(*args.cost)
 
 
 if __name__ == '__main__':

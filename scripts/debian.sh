@@ -40,8 +40,10 @@ for dir in bin sbin lib lib64; do
 done
 for deb in "$apt"/cache/archives/*.deb; do
 	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$root" --keep-directory-symlink --no-same-owner \
-		--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
+		--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' \
+		--exclude='*/lto1' --exclude='*/lib?san*'
 done
+[ ! -e "$root/bin/dash" ] || ln -sf dash "$root/bin/sh"
 mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/disk"
 mkdir -p -m 1777 "$root/tmp"
 (cd "$root/.." && find debian | sort | cpio --quiet -o -H newc -R 0:0) >"$root.cpio"

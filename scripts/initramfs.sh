@@ -20,7 +20,7 @@ tests=$out/tests
 root=$out/root
 log=$RUN_LOGS/tests-$variant-$config.log
 
-key=$(cat "$out/.anon-key" "$TOP/configs/selftests-mm" "$TOP"/scripts/guest/* "$TOP/scripts/initramfs.sh" | sha256sum)
+key=$(cat "$out/.anon-key" "$TOP/configs/selftests-mm" $(find "$TOP/scripts/guest" -type f | sort) "$TOP/scripts/initramfs.sh" | sha256sum)
 if [ -f "$out/initramfs.cpio" ] && [ "$(cat "$out/.anon-initramfs-key" 2>/dev/null)" = "$key" ]; then
 	exit 0
 fi
@@ -58,10 +58,12 @@ rm -rf "$tests" "$root"
 mkdir -p "$RUN_LOGS" "$tests" "$root/bin" "$root/etc"
 
 if [ "$config" = plain ]; then
-	for program in workload cost; do
-		compile demo $program
-		install demo $program
+	for program in memory ops; do
+		compile bench $program
+		install bench $program
 	done
+	mkdir -p "$root/debian/programs"
+	cp "$TOP"/scripts/guest/programs/* "$root/debian/programs/"
 else
 	run_logged "$log" kernel_make "$variant" "$config" headers || die "make headers fails"
 	programs=$(sed '/^#/d; /^$/d' "$TOP/configs/selftests-mm" | awk '{ sub("^./", "", $3); print $3 }' | sort -u)
