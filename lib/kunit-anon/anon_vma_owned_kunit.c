@@ -1376,7 +1376,7 @@ static void waiting_writer_is_passed_by_reclaim(struct kunit *test)
 	task = kthread_run(write_lock_vma, &writer, "anon_vma_writer");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
 	for (i = 0; i < 1000 && refcount_read(&vma->vm_refcnt) <= VM_REFCNT_LIMIT; i++)
-		msleep(10);
+		msleep(20);
 	KUNIT_EXPECT_GT(test, refcount_read(&vma->vm_refcnt), VM_REFCNT_LIMIT);
 
 	expect_ref_of(test, folio, false);
