@@ -12,7 +12,7 @@ export ARCH LLVM T JOBS KUNITCONFIG QUICK MINUTES SEED
 # The scripts start their own makes and pass what those need.
 unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint clean help
+.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint mutate waits clean help
 
 all: demo		## the same as make demo
 
@@ -69,6 +69,12 @@ deps:			## install the missing Debian packages (as root), or name them
 
 lint: deps		## check the patches and scripts
 	@scripts/lint.sh
+
+mutate: deps		## break each guarded line, write docs/mutations.txt: which test notices (B=<break>)
+	@scripts/mutate.sh $(B)
+
+waits: deps		## how long writers of a VMA wait on base and series, write docs/waits.txt
+	@scripts/waits.sh
 
 clean:			## remove the build folders and logs; keep the kernel source and your tree
 	@scripts/clean.sh

@@ -12,9 +12,10 @@ commit=$("$TOP/scripts/source.sh" "$variant")
 
 # CONFIG is NAME of configs/NAME.config, or NAME+MORE with the options in EXTRA on top.
 fragments="$TOP/configs/common.config $TOP/configs/$ARCH.config $TOP/configs/${config%%+*}.config"
-# The test kernel has the KUnit suite too: kunit.py runs it there, on request.
+# The test kernel has the KUnit suite too: kunit.py or scripts/guest/kunit run it there, on request.
 case $variant-$config in
-test-debug*) fragments="$fragments $CACHE/test/src/lib/kunit-anon/.kunitconfig $CACHE/test/src/lib/kunit-anon/smp.kunitconfig" ;;
+test-debug*) fragments="$fragments $CACHE/test/src/lib/kunit-anon/.kunitconfig $CACHE/test/src/lib/kunit-anon/smp.kunitconfig
+		$TOP/configs/test-kernel/config" ;;
 esac
 more() { for _option in ${EXTRA:-}; do echo "CONFIG_$_option"; done; }
 # shellcheck disable=SC2086

@@ -54,10 +54,10 @@ judge() {
 # What the guest runs, filtered by T=.
 base_list() { sed '/^#/d; /^ *$/d' "$TOP/configs/selftests-mm"; }
 own_list() {
-	sed 's,.*,anon_owner:& 600 /tests/anon_owner/&,' "$CACHE/test/$ARCH-$CONFIG/.anon-own-tests"
+	sed 's,\(.*\):\(.*\),& 600 /tests/\1/\2,' "$CACHE/test/$ARCH-$CONFIG/.anon-own-tests"
 }
 only_T() {
-	if [ -n "${T:-}" ]; then awk -v t="$T" '$1 == t || $1 == "anon_owner:" t'; else cat; fi
+	if [ -n "${T:-}" ]; then awk -v t="$T" '$1 == t || substr($1, index($1, ":") + 1) == t'; else cat; fi
 }
 
 # tools/testing/vma: mm/vma.c in user space.

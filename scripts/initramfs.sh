@@ -1,6 +1,7 @@
 #!/bin/sh
 # initramfs.sh VARIANT CONFIG: make $CACHE/VARIANT/ARCH-CONFIG/initramfs.cpio from busybox,
-# scripts/guest, the base tree's selftests that configs/selftests-mm names and the series' own.
+# scripts/guest, the base tree's selftests that configs/selftests-mm names, the series' own and the
+# test kernel's.
 . "$(dirname "$0")/common.sh"
 
 variant=${1:?variant} config=${2:?config}
@@ -58,7 +59,7 @@ rm -rf "$tests" "$root"
 mkdir -p "$RUN_LOGS" "$tests" "$root/bin" "$root/etc"
 
 if [ "$config" = plain ]; then
-	for program in memory ops; do
+	for program in memory ops waits; do
 		compile bench $program
 		install bench $program
 	done
@@ -73,13 +74,17 @@ else
 	# shellcheck disable=SC2086
 	install mm $programs
 	: >"$out/.anon-own-tests"
-	if [ -d "$src/tools/testing/selftests/anon_owner" ]; then
-		selftests anon_owner all || die "the series' selftests do not build"
-		make -s -C "$src/tools/testing/selftests/anon_owner" LLVM="$LLVM" emit_tests COLLECTION=own |
-			sed -n 's/^own://p' >"$out/.anon-own-tests"
-		# shellcheck disable=SC2046
-		install anon_owner $(cat "$out/.anon-own-tests")
-	fi
+	for suite in anon_owner anon_owner_inject; do
+		[ -d "$src/tools/testing/selftests/$suite" ] || continue
+		selftests $suite all || die "tools/testing/selftests/$suite does not build"
+		programs=$(make -s -C "$src/tools/testing/selftests/$suite" LLVM="$LLVM" \
+			emit_tests COLLECTION=own | sed -n 's/^own://p')
+		# shellcheck disable=SC2086
+		install $suite $programs
+		# shellcheck disable=SC2086
+		printf "$suite:%s\n" $programs >>"$out/.anon-own-tests"
+	done
+	cp "$TOP/scripts/guest/kunit" "$root/tests/"
 fi
 
 if [ "$config" = debug ]; then
