@@ -4,7 +4,7 @@
 #   bench  every group, for ARCH= or both architectures; writes docs/bench.*, and the tables made
 #          of it in README.md, docs/design.rst and series/cover-letter
 # QUICK=1: fewer sizes and repetitions; the results stay with the logs.
-archs=${ARCH:-x86_64 arm64}
+archs=${ARCH:-x86_64}
 . "$(dirname "$0")/common.sh"
 
 # pair TESTS: build and boot both with the tests in this file, at once if there is a CPU for each.
