@@ -26,17 +26,27 @@ try() {
 		_args="$_args --ktap $_name=$_logs/$_name.ktap"
 	done <"$_logs/commands"
 	"$TOP/scripts/boot.sh" test debug "$1" "$_logs/tests" >&2 || :
+	# What was never broken is not caught either.
+	grep -q '^# anon-exit: 0$' "$_logs/break.ktap" 2>/dev/null ||
+		die "the guest could not set the break $1; its logs: $_logs"
 	# shellcheck disable=SC2086
 	python3 "$TOP/scripts/report.py" $_args --summary "$_logs/summary.ktap" >"$_logs/report" || :
 	awk -v b="$1" '
-		/^  not ok/ && !case_ { case_ = $0; sub(/^  not ok [0-9]+ /, "", case_); sub(/ # .*/, "", case_) }
+		/^  not ok/ && !case_ { case_ = why = $0; sub(/^  not ok [0-9]+ /, "", case_); sub(/ # .*/, "", case_) }
 		/^(not )?ok/ {
 			program = $0; sub(/^(not )?ok [0-9]+ /, "", program); sub(/ # .*/, "", program)
-			if (program ~ /^console/) { if (case_) splat = 1 }
-			else if (case_ && !red) red = program ": " case_
+			if (case_ && program !~ /^console/ && !red) red = program ": " case_
+			if (case_ && program ~ /^console/) {
+				sub(/.* # /, "", why)
+				splat = why ~ /^truncated/ ? "the guest died" : "splat"
+				if (sub(/^[^ ]*:[0-9]+: (\[[^]]*\])*/, "", why)) {
+					sub(/ \([0-9]+ suspicious lines\).*/, "", why)
+					splat = "splat:" (why ~ /^ / ? "" : " ") why
+				}
+			}
 			case_ = ""
 		}
-		END { printf "%-20s %s%s\n", b, red, splat ? (red ? ", splat" : "splat") : red ? "" : "NOT CAUGHT" }
+		END { printf "%-20s %s\n", b, red || splat ? red (red && splat ? "; " : "") splat : "NOT CAUGHT" }
 	' "$_logs/summary.ktap"
 }
 
