@@ -599,13 +599,14 @@ static void trace(const char *on)
 	put(TRACING "events/mmap_lock/mmap_lock_released/enable", on);
 }
 
-/* The longest time for which a writer has the mmap_lock, as its tracepoints see it. */
+/* The longest time for which we have an mmap_lock for write, as its tracepoints see it. */
 static void hold(const char *name, void (*operation)(void))
 {
+	char line[512], me[24], held[32] = "", lock[32];
 	double taken = 0, longest = 0;
-	char line[512];
 	FILE *file;
 
+	snprintf(me, sizeof(me), "-%d ", getpid());
 	put(TRACING "trace_clock", TRACE_CLOCK);
 	trace("1");
 	operation();
@@ -613,17 +614,22 @@ static void hold(const char *name, void (*operation)(void))
 	file = fopen(TRACING "trace", "re");
 	while (file && fgets(line, sizeof(line), file)) {
 		char *event = strstr(line, ": mmap_lock_");
-		double time;
+		const char *mm = strstr(line, " mm=");
 
-		if (!event || !strstr(event, "write=true"))
+		if (!event || !mm || !strstr(line, me) || !strstr(mm, "write=true"))
 			continue;
+		sscanf(mm, " mm=%31s", lock);
 		while (event > line && event[-1] != ' ')
 			event--;
-		time = atof(event);
-		if (strstr(event, "acquire_returned"))
-			taken = time;
-		else if (taken && time - taken > longest)
-			longest = time - taken;
+		/* Fork has the child's lock inside the parent's. */
+		if (strstr(event, "acquire_returned") && !*held) {
+			taken = atof(event);
+			strcpy(held, lock);
+		} else if (strstr(event, "released") && !strcmp(held, lock)) {
+			if (atof(event) - taken > longest)
+				longest = atof(event) - taken;
+			*held = 0;
+		}
 	}
 	if (!longest)
 		errx(1, "the trace has no mmap_lock that was held for write");
