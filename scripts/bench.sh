@@ -1,7 +1,7 @@
 #!/bin/sh
 # bench.sh demo|bench: run the same programs on the plain kernels of base and series and compare.
 #   demo   the memory that the series saves
-#   bench  every group, for ARCH=, a list too; writes docs/bench.*, and the tables made
+#   bench  every group, for ARCH=; writes docs/bench.*, and the tables made
 #          of it in README.md, docs/design.rst and series/cover-letter
 # QUICK=1: fewer sizes and repetitions; the results stay with the logs.
 archs=${ARCH:-x86_64}

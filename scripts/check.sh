@@ -123,10 +123,12 @@ check)
 		stage "does series/ agree with the files?" "the checker's own tests"
 		"$TOP/scripts/tree.sh" agree
 		[ ! -f "$TOP/docs/bench.json" ] || python3 "$TOP/scripts/bench.py" check
-		_rc=0
-		python3 "$TOP/scripts/report_test.py" >"$RUN_LOGS/report_test.log" 2>&1 || _rc=$?
-		printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/report_test.log"
-		set_args="--plain report_test=$RUN_LOGS/report_test.log"
+		for name in report_test bench_test; do
+			_rc=0
+			python3 "$TOP/scripts/$name.py" >"$RUN_LOGS/$name.log" 2>&1 || _rc=$?
+			printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/$name.log"
+			set_args="$set_args --plain $name=$RUN_LOGS/$name.log"
+		done
 		run_kunit um
 	fi
 	run_guests all_tests
