@@ -12,7 +12,7 @@ export ARCH LLVM T JOBS KUNITCONFIG QUICK MINUTES SEED
 # The scripts start their own makes and pass what those need.
 unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint mutate waits clean help
+.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint model mutate waits clean help
 
 all: demo		## the same as make demo
 
@@ -69,6 +69,9 @@ deps:			## install the missing Debian packages (as root), or name them
 
 lint: deps		## check the patches and scripts
 	@scripts/lint.sh
+
+model: deps		## check the model of the lock protocol with spin, whole and broken
+	@scripts/model.sh
 
 mutate: deps		## break each guarded line, write docs/mutations.txt: which test notices (B=<break>)
 	@scripts/mutate.sh $(B)

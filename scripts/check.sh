@@ -72,6 +72,15 @@ run_vma() {
 	set_args="$set_args --plain vma=$RUN_LOGS/vma.log"
 }
 
+# The lock protocol, as a model.
+run_model() {
+	stage "check the model of the lock protocol"
+	_rc=0
+	"$TOP/scripts/model.sh" >"$RUN_LOGS/model.ktap" 2>&1 || _rc=$?
+	printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/model.ktap"
+	ktap model "$RUN_LOGS/model.ktap"
+}
+
 own_tests() {
 	own_list | only_T >"$RUN_LOGS/tests-$ARCH"
 	[ -s "$RUN_LOGS/tests-$ARCH" ] ||
@@ -129,6 +138,7 @@ check)
 			printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/$name.log"
 			set_args="$set_args --plain $name=$RUN_LOGS/$name.log"
 		done
+		run_model
 		run_kunit um
 	fi
 	run_guests all_tests

@@ -5,7 +5,7 @@
 packages="bc bison busybox-static ccache clang$clang_suffix cpio e2fsprogs flex git libaio-dev
 	libc6-dev libcap-dev libclang-rt$clang_suffix-dev libelf-dev libnuma-dev libssl-dev
 	liburcu-dev liburing-dev lld$clang_suffix llvm$clang_suffix make perl python3
-	python3-docutils rsync xz-utils"
+	python3-docutils rsync spin xz-utils"
 case " $ARCHES " in *" x86_64 "*) packages="$packages qemu-system-x86" ;; esac
 case " $ARCHES " in *" arm64 "*) packages="$packages qemu-system-arm" ;; esac
 

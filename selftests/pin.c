@@ -946,7 +946,7 @@ TEST_F(other, mrelease)
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define SUBTREE_CONTROL	CGROUP_ROOT "/cgroup.subtree_control"
 #define CGROUP		CGROUP_ROOT "/anon_owner-pin"
-#define CGROUP_MAX	"25165824"
+#define CGROUP_MAX	"16777216"
 #define CGROUP_SWAP_MAX	"8388608"
 /* Within the bound of marked VMAs. */
 #define WRITERS_BYTES	(12UL << 20)
