@@ -8,11 +8,14 @@ endif
 ifdef KSRC
 export KSRC := $(abspath $(KSRC))
 endif
-export ARCH LLVM T JOBS KUNITCONFIG QUICK MINUTES SEED
+ifdef OUT
+export OUT := $(abspath $(OUT))
+endif
+export ARCH LLVM T JOBS KUNITCONFIG QUICK MINUTES SEED FROM ASSISTED_BY ASSISTANCE BASE_COMMIT
 # The scripts start their own makes and pass what those need.
 unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint model mutate waits clean help
+.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint bisect complexity rfc model mutate waits clean help
 
 all: demo		## the same as make demo
 
@@ -67,8 +70,20 @@ fetch: deps		## fetch and import the base
 deps:			## install the missing Debian packages (as root), or name them
 	@scripts/deps.sh
 
-lint: deps		## check the patches and scripts
-	@scripts/lint.sh
+lint: deps-lint		## all that can be said about the patches without running them
+	@scripts/lint.sh full
+
+bisect: deps-bisect	## build and test after each patch, x86_64 and arm64; write docs/bisect.txt
+	@scripts/bisect.sh
+
+complexity: deps-complexity	## write docs/complexity.rst: what the series adds, in numbers
+	@scripts/complexity.sh
+
+rfc: deps-rfc		## write the mails to OUT (FROM='Name <mail>' ASSISTED_BY=); send nothing
+	@scripts/rfc.sh
+
+deps-%:
+	@scripts/deps.sh $*
 
 model: deps		## check the model of the lock protocol with spin, whole and broken
 	@scripts/model.sh

@@ -30,6 +30,15 @@ run_kunit() {
 	set_args="$set_args --console $RUN_LOGS/kunit-$1.log --ktap kunit-$1=$RUN_LOGS/kunit-$1.log"
 }
 
+# run_plain NAME COMMAND...: a test of which only the exit status counts.
+run_plain() {
+	_name=$1 _rc=0
+	shift
+	"$@" >"$RUN_LOGS/$_name.log" 2>&1 || _rc=$?
+	printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/$_name.log"
+	set_args="$set_args --plain $_name=$RUN_LOGS/$_name.log"
+}
+
 # build VARIANT: the kernel and the guest's programs for ARCH.
 build() {
 	NEXT="the guest's programs" "$TOP/scripts/build.sh" "$1" "$CONFIG"
@@ -132,12 +141,9 @@ check)
 		stage "does series/ agree with the files?" "the checker's own tests"
 		"$TOP/scripts/tree.sh" agree
 		[ ! -f "$TOP/docs/bench.json" ] || python3 "$TOP/scripts/bench.py" check
-		for name in report_test bench_test; do
-			_rc=0
-			python3 "$TOP/scripts/$name.py" >"$RUN_LOGS/$name.log" 2>&1 || _rc=$?
-			printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/$name.log"
-			set_args="$set_args --plain $name=$RUN_LOGS/$name.log"
-		done
+		for name in report_test bench_test; do run_plain $name python3 "$TOP/scripts/$name.py"; done
+		stage "lint the patches" "the model"
+		run_plain lint "$TOP/scripts/lint.sh"
 		run_model
 		run_kunit um
 	fi

@@ -3,7 +3,7 @@
 # cache and the tree of make tree.
 . "$(dirname "$0")/common.sh"
 
-for variant in base series test; do
+for variant in base series test step; do
 	lock $variant
 	for dir in "$CACHE/$variant"/*; do
 		[ "${dir##*/}" = src ] || rm -rf "$dir"

@@ -59,9 +59,47 @@ lock() {
 	export LOCKS="${LOCKS:-} $1"
 }
 
+# failed_hunk LOG PATCH: the first error of git am in LOG, and the hunk of PATCH that it is about.
+failed_hunk() {
+	awk '
+	FILENAME == ARGV[1] {
+		if (sub(/^error: /, "") && error == "") {
+			error = $0
+			if (match(error, /^patch failed: .*:[0-9]+$/)) {
+				n = split(error, at, ":")
+				line = at[n]
+				file = substr(error, 15, length(error) - 15 - length(line))
+			}
+		}
+		next
+	}
+	/^--- a\// { in_file = substr($0, 7) == file }
+	in_file && /^@@ / && $2 ~ ("^-" line "(,|$)") { hunk = ", hunk " $0; in_file = 0 }
+	END { print error hunk }' "$1" "$2"
+}
+
 # The patches of the series, without its cover letter.
 patches() {
 	find "$TOP/series" -name '[0-9]*.patch' ! -name '0000-*' | sort
+}
+
+# touched_files [PATCH...]: the files that the patches touch, by default those of the series.
+touched_files() {
+	# shellcheck disable=SC2046
+	[ $# != 0 ] || set -- $(patches)
+	sed -n 's,^\(---\|+++\) [ab]/\([^	]*\).*,\2,p; s,^rename \(from\|to\) ,,p' "$@" | sort -u
+}
+
+# sparse_worktree DIR COMMIT PATCH...: a work tree of the files that the patches touch, which is
+# enough for git am.
+sparse_worktree() {
+	_tree=$1 _at=$2
+	shift 2
+	rm -rf "$_tree"
+	plain_git --git-dir="$GIT_DIR_LINUX" worktree prune
+	plain_git --git-dir="$GIT_DIR_LINUX" worktree add -q --no-checkout --detach "$_tree" "$_at"
+	touched_files "$@" | sed 's,^,/,' | plain_git -C "$_tree" sparse-checkout set --no-cone --stdin
+	plain_git -C "$_tree" checkout -q --detach "$_at"
 }
 
 # The user's own git settings (signing, line ends, three-way am) must not change a commit.

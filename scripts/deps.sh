@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install the Debian packages that are missing (as root), or name them in one sentence.
+# deps.sh [GROUP]: install the Debian packages that are missing (as root), or name them in one
+# sentence: what every target needs, and what the targets of GROUP need besides.
 . "$(dirname "$0")/common.sh"
 
 packages="bc bison busybox-static ccache clang$clang_suffix cpio e2fsprogs flex git libaio-dev
@@ -8,6 +9,14 @@ packages="bc bison busybox-static ccache clang$clang_suffix cpio e2fsprogs flex 
 	python3-docutils rsync spin xz-utils"
 case " $ARCHES " in *" x86_64 "*) packages="$packages qemu-system-x86" ;; esac
 case " $ARCHES " in *" arm64 "*) packages="$packages qemu-system-arm" ;; esac
+case ${1:-} in
+'') ;;
+complexity) packages="$packages pahole pmccabe" ;;
+lint) packages="$packages b4 codespell coccinelle git-email libmailtools-perl shellcheck sparse" ;;
+bisect) packages="$packages sparse" ;;
+rfc) ;;
+*) die "unknown group $1" ;;
+esac
 
 missing=
 for package in $packages; do

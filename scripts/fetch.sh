@@ -1,6 +1,6 @@
 #!/bin/sh
 # Import the base into $CACHE/linux.git as one commit and print its id.
-# The base is the Debian package that series/base names, or KSRC=<tree or tarball>.
+# The base is the Debian package that series/base names, or KSRC=<tree, tarball or such a package>.
 . "$(dirname "$0")/common.sh"
 lock linux
 
@@ -78,13 +78,15 @@ get() {
 	/usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file "$1" "$2" >&2
 }
 
+# import_deb FILE MESSAGE
 import_deb() {
-	_deb=$(fetch_deb)
 	mkdir -p "$tmp/src"
-	dpkg-deb --fsys-tarfile "$_deb" | tar -x -C "$tmp" --wildcards './usr/src/linux-source-*.tar.*' --strip-components=3
+	dpkg-deb --fsys-tarfile "$1" | tar -x -C "$tmp" --wildcards './usr/src/linux-source-*.tar.*' --strip-components=3
 	tar -xf "$tmp"/linux-source-*.tar.* -C "$tmp/src" --strip-components=1
-	import_dir "$tmp/src" "$tmp/index" "Linux $version ($package $package_version)" -f
+	import_dir "$tmp/src" "$tmp/index" "$2" -f
 }
+
+import_base() { import_deb "$(fetch_deb)" "Linux $version ($package $package_version)"; }
 
 mkdir -p "$CACHE"
 if [ ! -d "$GIT_DIR_LINUX" ]; then
@@ -94,7 +96,9 @@ if [ ! -d "$GIT_DIR_LINUX" ]; then
 fi
 
 if [ -z "$KSRC" ]; then
-	remembered "$sha256" import_deb
+	remembered "$sha256" import_base
+elif [ -f "$KSRC" ] && [ "${KSRC%.deb}" != "$KSRC" ]; then
+	remembered "$(sha_of "$KSRC")" import_deb "$KSRC" "Linux from $(basename "$KSRC")"
 elif [ -f "$KSRC" ]; then
 	remembered "$(sha_of "$KSRC")" import_tarball "$KSRC" "Linux from $(basename "$KSRC")"
 elif git -C "$KSRC" rev-parse -q --verify HEAD >/dev/null 2>&1 && [ -f "$KSRC/Kbuild" ]; then
@@ -105,5 +109,5 @@ elif git -C "$KSRC" rev-parse -q --verify HEAD >/dev/null 2>&1 && [ -f "$KSRC/Kb
 elif [ -f "$KSRC/Kbuild" ]; then
 	import_dir "$(realpath "$KSRC")" "$CACHE/ksrc.index" "Linux from a tree"
 else
-	die "KSRC=$KSRC is neither a kernel tree nor a tarball"
+	die "KSRC=$KSRC is neither a kernel tree nor a tarball or linux-source package"
 fi

@@ -2,11 +2,13 @@
 # kunit.sh um|x86_64|arm64 [test]: run lib/kunit-anon with the kernel's own kunit.py, on a kernel
 # that kunit.py builds from the series and the suite's .kunitconfig; with "test" on the test kernel,
 # which has the suite built in. Leaves $RUN_LOGS/kunit-ARCH.log.
-# KUNITCONFIG=<folder in the tree> runs another suite, T= one test.
+# KUNITCONFIG=<folder in the tree> runs another suite, T= one test,
+# VARIANT=step what source.sh calls so.
 . "$(dirname "$0")/common.sh"
 
 arch=${1:?um or an architecture}
-variant=series build=$CACHE/series/kunit-$arch
+variant=${VARIANT:-series}
+build=$CACHE/$variant/kunit-$arch
 [ "${2:-}" != test ] || variant=test build=$CACHE/test/$arch-${CONFIG:-debug}
 lock $variant
 src=$CACHE/$variant/src
@@ -35,7 +37,7 @@ if [ "$arch" = um ]; then
 elif [ -f "$src/$config/smp.kunitconfig" ]; then
 	set -- "$@" --kunitconfig "$config/smp.kunitconfig"
 fi
-if [ $variant = series ]; then
+if [ $variant != test ]; then
 	stage "KUnit on $arch: configure and build" "run"
 	run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config "$@" ||
 		die "the KUnit kernel for $arch cannot be configured"
@@ -46,7 +48,7 @@ fi
 # give it a QEMU that knows of TCG alone.
 if [ "$arch" != um ]; then
 	qemu=qemu-system-$arch
-	[ "$arch" != arm64 ] || qemu=qemu-system-aarch64
+	[ "$arch" != arm64 ] || qemu="qemu-system-aarch64"
 	mkdir -p "$build/bin"
 	cat >"$build/bin/$qemu" <<-EOF
 	#!/bin/sh

@@ -4,6 +4,7 @@
 #   base    the base
 #   series  base + series/[0-9]*.patch, by strict git am
 #   test    series + configs/test-kernel/*.patch (test-only, never part of the series)
+#   step    base + the first $STEP patches of the series
 # git moves the work tree, so that only files that changed get a new time stamp.
 . "$(dirname "$0")/common.sh"
 
@@ -21,17 +22,11 @@ put_on() {
 	_key=$( (echo "$_on"; cat "$@") | sha256sum | cut -d' ' -f1)
 	linux_git rev-parse -q --verify "refs/am/$_key^{commit}" && return 0
 
-	# A sparse work tree of the touched files is enough for git am.
-	rm -rf "$am"
-	linux_git worktree prune
-	linux_git worktree add -q --no-checkout --detach "$am" "$_on"
-	sed -n 's,^\(---\|+++\) [ab]/\([^	]*\).*,/\2,p; s,^rename \(from\|to\) ,/,p' "$@" | sort -u |
-		plain_git -C "$am" sparse-checkout set --no-cone --stdin
-	plain_git -C "$am" checkout -q --detach "$_on"
+	sparse_worktree "$am" "$_on" "$@"
 	for _patch; do
 		if ! plain_git -C "$am" am -q --committer-date-is-author-date "$_patch" >"$am.log" 2>&1; then
 			cat "$am.log" >&2
-			die "${_patch#"$TOP"/} does not apply on $(linux_git log -1 --format=%s "$_on"): $(grep -m1 '^error: ' "$am.log")"
+			die "${_patch#"$TOP"/} does not apply on $(linux_git log -1 --format=%s "$_on"): $(failed_hunk "$am.log" "$_patch")"
 		fi
 	done
 	_new=$(plain_git -C "$am" rev-parse HEAD)
@@ -45,6 +40,7 @@ if [ "$variant" != base ]; then
 	# shellcheck disable=SC2046
 	set -- $(patches)
 	[ $# = 0 ] || commit=$(put_on "$commit" "$@")
+	[ "$variant" != step ] || commit=$(linux_git rev-parse -q --verify "$commit~$(($# - STEP))")
 fi
 if [ "$variant" = test ]; then
 	set -- "$TOP"/configs/test-kernel/*.patch

@@ -32,8 +32,8 @@ export_to() {
 
 # managed DIR: what refresh writes, as paths below DIR.
 managed() {
-	(cd "$1" && find series mm include lib selftests -type f 2>/dev/null |
-		grep -v '^series/' ; cd "$1" && ls series/[0-9]*.patch 2>/dev/null | grep -v '/0000-') | sort
+	(cd "$1" && find series mm include lib selftests -type f \
+		\( ! -path 'series/*' -o -name '[0-9]*.patch' ! -name '0000-*' \) 2>/dev/null) | sort
 }
 
 tree_head() { plain_git -C "$tree" rev-parse HEAD; }
@@ -79,7 +79,7 @@ tree)
 		if ! plain_git -C "$tree" am -q --committer-date-is-author-date "$patch" >"$tmp/am" 2>&1; then
 			cat "$tmp/am" >&2
 			linux_git update-ref $exported_ref "$base"
-			die "${patch#"$TOP"/} does not apply: resolve it in $tree, git am --continue, git am the later ones, then make refresh"
+			die "${patch#"$TOP"/} does not apply ($(failed_hunk "$tmp/am" "$patch")): resolve it in $tree, git am --continue, git am the later ones, then make refresh"
 		fi
 	done
 	linux_git update-ref $exported_ref "$(tree_head)"
