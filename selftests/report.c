@@ -269,7 +269,7 @@ static bool same_regions(const struct report *a, const struct report *b)
 		       a->regions[i].end == b->regions[i].end &&
 		       a->regions[i].categories == b->regions[i].categories;
 		if (!same)
-			ksft_print_msg("PAGEMAP_SCAN: region %d to %#llx is %#llx, to %#llx %#llx\n",
+			ksft_print_msg("region %d to %#llx is %#llx, to %#llx %#llx\n",
 				       i, a->regions[i].end,
 				       a->regions[i].categories,
 				       b->regions[i].end,
