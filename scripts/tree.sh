@@ -59,7 +59,7 @@ tree)
 		managed "$tmp/here" >"$tmp/a"
 		managed "$tmp/tree" | grep '^series/' >"$tmp/b" || :
 		if [ "$(linux_git rev-parse $base_ref)" = "$base" ] && cmp -s "$tmp/a" "$tmp/b" &&
-		   while read -r file; do cmp -s "$TOP/$file" "$tmp/tree/$file" || exit 1; done <"$tmp/a"; then
+		   (while read -r file; do cmp -s "$TOP/$file" "$tmp/tree/$file" || exit 1; done <"$tmp/a"); then
 			linux_git update-ref $exported_ref "$head"
 			echo "$tree"
 			exit 0
