@@ -160,4 +160,4 @@ for name in $(cat "$RUN_LOGS/died" 2>/dev/null); do set_args="$set_args --plain 
 for ARCH in $ARCHES; do
 	[ ! -f "$TOP/configs/baseline.$ARCH" ] || set_args="$set_args --baseline $ARCH=$TOP/configs/baseline.$ARCH"
 done
-report --baseline "$TOP/configs/baseline"
+report --baseline "$TOP/configs/baseline" --allow "$TOP/configs/allow"
