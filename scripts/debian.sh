@@ -45,7 +45,8 @@ for deb in "$apt"/cache/archives/*.deb; do
 done
 [ ! -e "$root/bin/dash" ] || ln -sf dash "$root/bin/sh"
 mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/disk"
-mkdir -p -m 1777 "$root/tmp"
+mkdir -p "$root/tmp"
+chmod 1777 "$root/tmp"
 (cd "$root/.." && find debian | sort | cpio --quiet -o -H newc -R 0:0) >"$root.cpio"
 rm -rf "$apt"
 echo "$key" >"$root/.anon-key"

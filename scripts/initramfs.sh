@@ -21,6 +21,7 @@ tests=$out/tests
 root=$out/root
 log=$RUN_LOGS/tests-$variant-$config.log
 
+# shellcheck disable=SC2046
 key=$(cat "$out/.anon-key" "$TOP/configs/selftests-mm" $(find "$TOP/scripts/guest" -type f | sort) "$TOP/scripts/initramfs.sh" | sha256sum)
 if [ -f "$out/initramfs.cpio" ] && [ "$(cat "$out/.anon-initramfs-key" 2>/dev/null)" = "$key" ]; then
 	exit 0
