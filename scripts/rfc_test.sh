@@ -61,7 +61,7 @@ sed '1,/^$/d; s/[[:space:]]*$//' "$TOP/series/cover-letter" | while IFS= read -r
 	grep -qFx -e "$line" "$cover" || die "the cover letter lacks: $line"
 done
 # shellcheck disable=SC2046
-(cd "$CACHE/series/src" && scripts/checkpatch.pl --strict --quiet --ignore FILE_PATH_CHANGES \
+(cd "$CACHE/series/src" && scripts/checkpatch.pl --strict --quiet --ignore "$checkpatch_ignore" \
 	$(find "$tmp/mails" -name '*.patch' ! -name '0000-*') 2>>"$tmp/err") || die "checkpatch has something to say about the mails"
 
 want=$(linux_git rev-parse "$("$TOP/scripts/source.sh" series commit)^{tree}")
@@ -109,7 +109,8 @@ ASSISTED_BY=none OUT=$tmp/mails run_rfc
 is "mails of version 2" "$(ls "$tmp/mails"/v2-* | wc -l)" "$(ls "$tmp/mails" | wc -l)"
 cover=$tmp/mails/v2-0000-cover-letter.patch
 grep -q "^Subject: \[RFC PATCH v2 0*0/$count\]" "$cover" || die "version 2 does not say so"
-grep -q '^Range-diff against v1:' "$cover" && grep -q '^ 1: .* ! *1: .* checkpatch: another subject$' "$cover" ||
+grep -q '^Range-diff against v1:' "$cover" && grep -q '^ *1: .* !  *1: ' "$cover" &&
+	grep -q '^ *+ *checkpatch: another subject$' "$cover" ||
 	die "the cover letter of version 2 has no range-diff"
 ! grep -q '^Assisted-by' "$tmp/mails"/* || die "ASSISTED_BY=none has mails with Assisted-by"
 stage "make rfc: $((count + 1)) mails; git am, b4 shazam and git send-email take them"
