@@ -92,7 +92,7 @@ mutate: deps		## break each guarded line, write docs/mutations.txt: which test n
 	@scripts/mutate.sh $(B)
 
 waits: deps		## how long writers of a VMA wait on base and series, write docs/waits.txt
-	@scripts/waits.sh
+	@scripts/bench.sh waits
 
 clean:			## remove the build folders and logs; keep the kernel source and your tree
 	@scripts/clean.sh
