@@ -16,7 +16,7 @@ fi
 
 stage "fetch Debian's $* for $ARCH" >&2
 case $ARCH in x86_64) deb_arch=amd64 ;; *) deb_arch=$ARCH ;; esac
-apt=$CACHE/apt-$ARCH log=$RUN_LOGS/debian-$name-$ARCH.log
+apt=$CACHE/apt-$name-$ARCH log=$RUN_LOGS/debian-$name-$ARCH.log
 rm -rf "$root" "$apt"
 mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial"
 : >"$apt/status"
@@ -44,8 +44,7 @@ for deb in "$apt"/cache/archives/*.deb; do
 		--exclude='*/lto1' --exclude='*/lib?san*'
 done
 [ ! -e "$root/bin/dash" ] || ln -sf dash "$root/bin/sh"
-mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/disk"
-mkdir -p "$root/tmp"
+mkdir -p "$root/proc" "$root/sys" "$root/dev" "$root/disk" "$root/tmp"
 chmod 1777 "$root/tmp"
 (cd "$root/.." && find debian | sort | cpio --quiet -o -H newc -R 0:0) >"$root.cpio"
 rm -rf "$apt"
