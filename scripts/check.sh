@@ -12,7 +12,6 @@
 mode=${1:?mode}
 mkdir -p "$RUN_LOGS"
 
-ktap() { set_args="$set_args --ktap $1=$2"; }
 set_args=
 CONFIG=${CONFIG:-debug}
 export ARCH CONFIG
@@ -30,13 +29,13 @@ run_kunit() {
 	set_args="$set_args --console $RUN_LOGS/kunit-$1.log --ktap kunit-$1=$RUN_LOGS/kunit-$1.log"
 }
 
-# run_plain NAME COMMAND...: a test of which only the exit status counts.
-run_plain() {
-	_name=$1 _rc=0
-	shift
-	"$@" >"$RUN_LOGS/$_name.log" 2>&1 || _rc=$?
-	printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/$_name.log"
-	set_args="$set_args --plain $_name=$RUN_LOGS/$_name.log"
+# run ktap|plain NAME COMMAND...: a test on this machine, judged by its KTAP or its exit code.
+run() {
+	_log=$RUN_LOGS/$2.log _rc=0
+	set_args="$set_args --$1 $2=$_log"
+	shift 2
+	"$@" >"$_log" 2>&1 || _rc=$?
+	printf '\n# anon-exit: %s\n' $_rc >>"$_log"
 }
 
 # build VARIANT: the kernel and the guest's programs for ARCH.
@@ -45,24 +44,26 @@ build() {
 	NEXT="${2:-boot}" "$TOP/scripts/initramfs.sh" "$1" "$CONFIG"
 }
 
-# boot VARIANT LIST: run the tests in the file LIST on ARCH.
+# boot VARIANT LIST: run the tests in $RUN_LOGS/ARCH-LIST.tests.
 boot() {
+	[ -s "$RUN_LOGS/$ARCH-$2.tests" ] || return 0
 	# A guest that dies is judged too: its console tells why.
-	NEXT="judge the results" "$TOP/scripts/boot.sh" "$1" "$CONFIG" "guest-$ARCH" "$2" ||
-		echo "$ARCH/guest" >>"$RUN_LOGS/died"
+	NEXT="judge the results" "$TOP/scripts/boot.sh" "$1" "$CONFIG" "$ARCH-$2" "$RUN_LOGS/$ARCH-$2.tests" ||
+		echo "$ARCH-$2" >>"$RUN_LOGS/died"
 }
 
 # judge LIST [PREFIX]: what boot left.
 judge() {
-	set_args="$set_args --console $RUN_LOGS/guest-$ARCH/console.log"
-	for name in $(awk '{ print $1 }' "$1"); do
-		ktap "${2:-}$name" "$RUN_LOGS/guest-$ARCH/$name.ktap"
+	[ -s "$RUN_LOGS/$ARCH-$1.tests" ] || return 0
+	set_args="$set_args --console $RUN_LOGS/$ARCH-$1/console.log"
+	for name in $(awk '{ print $1 }' "$RUN_LOGS/$ARCH-$1.tests"); do
+		set_args="$set_args --ktap ${2:-}$name=$RUN_LOGS/$ARCH-$1/$name.ktap"
 	done
 }
 
 # What the guest runs, filtered by T=.
-base_list() { sed '/^#/d; /^ *$/d' "$TOP/configs/selftests-mm"; }
-own_list() {
+base() { sed '/^#/d; /^ *$/d' "$TOP/configs/selftests-mm"; }
+own() {
 	sed 's,\(.*\):\(.*\),& 600 /tests/\1/\2,' "$CACHE/test/$ARCH-$CONFIG/.anon-own-tests"
 }
 only_T() {
@@ -75,40 +76,24 @@ run_vma() {
 	stage "build and run tools/testing/vma"
 	run_logged "$RUN_LOGS/vma-build.log" make -C "$_dir" CC="clang$clang_suffix" -j"$JOBS" ||
 		die "the $1 tree's tools/testing/vma does not build"
-	_rc=0
-	(cd "$_dir" && timeout 300 ./vma) >"$RUN_LOGS/vma.log" 2>&1 || _rc=$?
-	printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/vma.log"
-	set_args="$set_args --plain vma=$RUN_LOGS/vma.log"
+	run plain vma env -C "$_dir" timeout 300 ./vma
 }
 
-# The lock protocol, as a model.
-run_model() {
-	stage "check the model of the lock protocol"
-	_rc=0
-	"$TOP/scripts/model.sh" >"$RUN_LOGS/model.ktap" 2>&1 || _rc=$?
-	printf '\n# anon-exit: %s\n' $_rc >>"$RUN_LOGS/model.ktap"
-	ktap model "$RUN_LOGS/model.ktap"
-}
-
-own_tests() {
-	own_list | only_T >"$RUN_LOGS/tests-$ARCH"
-	[ -s "$RUN_LOGS/tests-$ARCH" ] ||
-		die "the series has no selftest${T:+ $T} under tools/testing/selftests/anon_owner"
-}
-all_tests() {
-	{ own_list; base_list; } | only_T >"$RUN_LOGS/tests-$ARCH"
-	[ -s "$RUN_LOGS/tests-$ARCH" ] || die "no test $T; make help lists where they are"
-}
-
-# run_guests LISTER: build for each architecture, then boot all: a guest keeps one CPU busy.
+# run_guests LIST...: build for each architecture, then boot all: a guest keeps one CPU busy.
+# A list has a guest of its own: lockdep adds up what all tests of a guest do.
 run_guests() {
 	for ARCH in $ARCHES; do
 		build test
-		"$1"
+		for list; do "$list" | only_T >"$RUN_LOGS/$ARCH-$list.tests"; done
 	done
-	for ARCH in $ARCHES; do boot test "$RUN_LOGS/tests-$ARCH" & done
+	[ -n "$(cat "$RUN_LOGS"/*.tests)" ] || die "no test ${T:-at all}; see selftests/ and configs/selftests-mm"
+	for ARCH in $ARCHES; do
+		for list; do boot test "$list"; done &
+	done
 	wait
-	for ARCH in $ARCHES; do judge "$RUN_LOGS/tests-$ARCH" "$ARCH/"; done
+	for ARCH in $ARCHES; do
+		for list; do judge "$list" "$ARCH/"; done
+	done
 }
 
 case $mode in
@@ -119,20 +104,21 @@ selftests | quick)
 	[ "$mode" = selftests ] || run_kunit um
 	# The developer's loop is of one architecture.
 	ARCHES=$ARCH
-	run_guests own_tests
+	run_guests own
 	;;
 matrix)
 	ARCHES=$ARCH
-	run_guests own_tests
+	run_guests own
 	run_kunit "$ARCH" test
 	# What a configuration does not have is skipped, with the test's own reason.
 	set_args="$set_args --skips"
 	;;
 baseline)
-	base_list | only_T >"$RUN_LOGS/tests-$ARCH"
+	base | only_T >"$RUN_LOGS/$ARCH-base.tests"
 	build base
-	boot base "$RUN_LOGS/tests-$ARCH"
-	judge "$RUN_LOGS/tests-$ARCH"
+	[ -n "${T:-}" ] || run_vma base
+	boot base base
+	judge base
 	report --write-baseline "$TOP/configs/baseline.$ARCH"
 	exit
 	;;
@@ -141,13 +127,14 @@ check)
 		stage "does series/ agree with the files?" "the checker's own tests"
 		"$TOP/scripts/tree.sh" agree
 		[ ! -f "$TOP/docs/bench.json" ] || python3 "$TOP/scripts/bench.py" check
-		for name in report_test bench_test; do run_plain $name python3 "$TOP/scripts/$name.py"; done
+		for name in report_test bench_test; do run plain $name python3 "$TOP/scripts/$name.py"; done
 		stage "lint the patches" "the model"
-		run_plain lint "$TOP/scripts/lint.sh"
-		run_model
+		run plain lint "$TOP/scripts/lint.sh"
+		stage "check the model of the lock protocol" "KUnit on UML"
+		run ktap model "$TOP/scripts/model.sh"
 		run_kunit um
 	fi
-	run_guests all_tests
+	run_guests own base
 	if [ -z "${T:-}" ]; then
 		for ARCH in $ARCHES; do run_kunit "$ARCH" test; done
 		run_vma test

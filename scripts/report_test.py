@@ -79,6 +79,7 @@ class ReportTest(unittest.TestCase):
 
     def file(self, name, text):
         path = os.path.join(self.dir.name, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, 'w', encoding='utf-8') as file:
             file.write(text)
         return path
@@ -201,6 +202,12 @@ class Ktap(ReportTest):
         self.assert_fails(GOOD.replace('ok 2 second', 'ok 2 second # SKIP no THP'),
                           'second: skipped without a reason listed: no THP')
 
+    def test_skips_need_some_reason(self):
+        text = '1..2\nok 1 a # SKIP{}\nok 2 b\n# anon-exit: 0\n'
+        self.assertEqual(self.run_ktap(text.format(' no swap'), '--skips')[0], 0)
+        self.assertEqual(self.run_ktap(text.format(''), '--skips')[0], 1)
+        self.assertEqual(self.run_ktap('1..1\nok 1 a # SKIP no swap\n# anon-exit: 4\n', '--skips')[0], 1)
+
     def test_plain(self):
         for code, status, why in ((0, 0, 'ok 1 prog'), (1, 1, 'prog: exit 1'), (4, 1, '(all skipped)'),
                                   (124, 1, '(timeout)')):
@@ -318,6 +325,11 @@ class Console(ReportTest):
         status, output = self.check(CONSOLE.format(OOM))
         self.assertEqual(status, 0, output)
 
+    def test_is_named_after_its_guest(self):
+        log = self.file('x86_64-own/console.log', CONSOLE.format(''))
+        good = self.file('prog', GOOD)
+        self.assertIn('ok 2 console x86_64-own/console.log', self.report('--console', log, '--ktap', 'prog=' + good)[1])
+
     def test_every_splat(self):
         for splat in SPLATS:
             with self.subTest(splat):
@@ -414,6 +426,12 @@ class Baseline(ReportTest):
         status, output = self.check(self.MIXED.replace('ok 4', 'not ok 4'))
         self.assertEqual(status, 0, output)
         self.assertIn('1 passed, 0 failed, 3 skipped', output)
+
+    def test_of_an_architecture(self):
+        rows = self.file('rows', self.ROWS)
+        for name, baseline, status in (('arm64/prog', 'arm64=' + rows, 0), ('arm64/prog', rows, 1),
+                                       ('arm64/prog', 'x86_64=' + rows, 1), ('prog', 'arm64=' + rows, 1)):
+            self.assertEqual(self.run_ktap(self.MIXED, '--baseline', baseline, name=name)[0], status, (name, baseline))
 
     def test_new_failure(self):
         self.assert_baseline_fails('FAILED prog: good', self.MIXED.replace('ok 1', 'not ok 1'))
