@@ -41,7 +41,7 @@ run() {
 # build VARIANT: the kernel and the guest's programs for ARCH.
 build() {
 	NEXT="the guest's programs" "$TOP/scripts/build.sh" "$1" "$CONFIG"
-	NEXT="${2:-boot}" "$TOP/scripts/initramfs.sh" "$1" "$CONFIG"
+	NEXT=boot "$TOP/scripts/initramfs.sh" "$1" "$CONFIG"
 }
 
 # boot VARIANT LIST: run the tests in $RUN_LOGS/ARCH-LIST.tests.
