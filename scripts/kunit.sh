@@ -30,10 +30,11 @@ kunit() {
 
 cd "$src"
 # What UML does not have is in a file of its own. UML's early boot unlocks what was locked before
-# lockdep was up: lockdep warns and turns itself off for the whole run.
+# lockdep was up: lockdep warns and turns itself off for the whole run. The PCI that
+# kunit.py adds for others' tests is not needed here.
 set -- --kunitconfig "$config"
 if [ "$arch" = um ]; then
-	set -- "$@" --kconfig_add CONFIG_PROVE_LOCKING=n
+	set -- "$@" --kconfig_add CONFIG_PROVE_LOCKING=n --kconfig_add CONFIG_KUNIT_UML_PCI=n
 elif [ -f "$src/$config/smp.kunitconfig" ]; then
 	set -- "$@" --kunitconfig "$config/smp.kunitconfig"
 fi
