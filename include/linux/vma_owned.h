@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * VMA-owned anonymous folios: a VMA that never shared a page is its own
- * anon_vma. vma->anon_vma then holds the mark: the VMA's address with
+ * VMA-owned anonymous folios: a VMA that never shared one is its own anon_vma.
+ * vma->anon_vma then holds the mark: the VMA's address with
  * FOLIO_MAPPING_OWNED set. folio->mapping of its anonymous folios, which it
  * owns, is the mark with FOLIO_MAPPING_ANON set.
  *
@@ -34,7 +34,7 @@ struct vm_area_struct;
 #define FOLIO_MAPPING_OWNED	0x4
 #define VMA_OWNED_MAX_PAGES	(SZ_16M >> PAGE_SHIFT)
 
-static inline struct anon_vma __noderef *vma_mark(struct vm_area_struct *vma)
+static inline struct anon_vma __noderef *anon_vma_mark(struct vm_area_struct *vma)
 {
 	return (void __force *)((unsigned long)vma | FOLIO_MAPPING_OWNED);
 }
@@ -49,7 +49,7 @@ anon_vma_owner(const struct anon_vma __noderef *mark)
 	return (void __force *)mark - FOLIO_MAPPING_OWNED;
 }
 
-/* The only way to a pointer: the anon_vma, NULL for a mark or NULL. */
+/* What may be dereferenced: the anon_vma, NULL for a mark or NULL. */
 static inline struct anon_vma *anon_vma_deref(struct anon_vma __noderef *ref)
 {
 	return anon_vma_owner(ref) ? NULL : (struct anon_vma __force *)ref;

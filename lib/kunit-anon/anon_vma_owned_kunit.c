@@ -248,7 +248,7 @@ static void encoding_round_trip(struct kunit *test)
 
 	for (bit = ilog2(MAPPING_BITS + 1); bit < BITS_PER_LONG; bit++) {
 		const unsigned long ptr = BIT(bit);
-		struct anon_vma __noderef *ref = vma_mark((void *)ptr);
+		struct anon_vma __noderef *ref = anon_vma_mark((void *)ptr);
 
 		if (IS_ENABLED(CONFIG_PER_VMA_LOCK)) {
 			KUNIT_EXPECT_EQ(test, ptr,
@@ -1194,7 +1194,7 @@ static void rmap_walk_visits_owner_once(struct kunit *test)
 	touch(test, AT(0), 4);
 	folio = get_folio(test, AT(2));
 	folio_lock(folio);
-	ref = folio_get_anon_vma(folio);
+	ref = folio_get_anon_vma(folio, false);
 	KUNIT_EXPECT_TRUE(test, !!ref);
 
 	for (i = 0; i < 2; i++) {
@@ -1245,7 +1245,7 @@ static void owner_is_locked_and_referenced(struct kunit *test)
 	folio = get_folio(test, AT(0));
 	folio_lock(folio);
 
-	ref = folio_get_anon_vma(folio);
+	ref = folio_get_anon_vma(folio, false);
 	expect_ref(test, ref, vma);
 	expect_refs(test, vma, mm_count, 1);
 
@@ -1262,7 +1262,7 @@ static void owner_is_locked_and_referenced(struct kunit *test)
 
 	/* More of them than lazy references can hide. */
 	for (i = 0; ref && i < nr; i++)
-		KUNIT_EXPECT_TRUE(test, !!folio_get_anon_vma(folio));
+		KUNIT_EXPECT_TRUE(test, !!folio_get_anon_vma(folio, false));
 	expect_refs(test, vma, mm_count, nr);
 	for (i = 0; ref && i < nr; i++)
 		put_anon_vma(ref);
@@ -1289,7 +1289,7 @@ static void expect_turned_away(struct kunit *test, struct folio *folio,
 	if (ref)
 		anon_vma_unlock_read(ref);
 
-	ref = folio_get_anon_vma(folio);
+	ref = folio_get_anon_vma(folio, false);
 	KUNIT_EXPECT_EQ(test, !ref, turned_away);
 	if (ref)
 		put_anon_vma(ref);
@@ -1349,18 +1349,28 @@ static bool writer_waits(struct vm_area_struct *vma)
 #endif
 }
 
-static void expect_ref_of(struct kunit *test, struct folio *folio, bool locked)
+static void expect_ref_of(struct kunit *test, struct folio *folio, bool join, bool locked)
 {
-	struct anon_vma *ref = folio_get_anon_vma(folio);
+	struct anon_vma *ref = folio_get_anon_vma(folio, join);
 
 	KUNIT_EXPECT_EQ(test, !!ref, locked);
 	if (ref)
 		put_anon_vma(ref);
 }
 
+static void expect_walk_of(struct kunit *test, struct folio *folio, bool locked)
+{
+	struct anon_vma *ref = folio_lock_anon_vma_read(folio, NULL);
+
+	KUNIT_EXPECT_EQ(test, !!ref, locked);
+	if (ref)
+		anon_vma_unlock_read(ref);
+}
+
 /*
  * The writer waits for the reader that we are, so who reclaims, or handles a
- * memory failure, on behalf of that reader must not wait for the writer.
+ * memory failure, on behalf of that reader must not wait for the writer. A
+ * migration, though, would make the writer wait for one batch after the other.
  */
 static void waiting_writer_is_passed_by_reclaim(struct kunit *test)
 {
@@ -1378,7 +1388,7 @@ static void waiting_writer_is_passed_by_reclaim(struct kunit *test)
 	touch(test, AT(0), 4);
 	folio = get_folio(test, AT(0));
 	folio_lock(folio);
-	ref = folio_get_anon_vma(folio);
+	ref = folio_get_anon_vma(folio, false);
 	KUNIT_ASSERT_NOT_NULL(test, ref);
 
 	init_completion(&writer.done);
@@ -1388,20 +1398,24 @@ static void waiting_writer_is_passed_by_reclaim(struct kunit *test)
 		msleep(20);
 	KUNIT_EXPECT_TRUE(test, writer_waits(vma));
 
-	expect_ref_of(test, folio, false);
+	expect_ref_of(test, folio, false, false);
+	expect_walk_of(test, folio, false);
 	noreclaim = memalloc_noreclaim_save();
-	expect_ref_of(test, folio, true);
+	expect_ref_of(test, folio, false, false);
+	expect_ref_of(test, folio, true, true);
+	expect_walk_of(test, folio, true);
 	memalloc_noreclaim_restore(noreclaim);
 	if (IS_ENABLED(CONFIG_MEMORY_FAILURE)) {
 		SetPageHWPoison(&folio->page);
-		expect_ref_of(test, folio, true);
+		expect_ref_of(test, folio, false, true);
+		expect_walk_of(test, folio, true);
 		ClearPageHWPoison(&folio->page);
 	}
 	KUNIT_EXPECT_FALSE(test, try_wait_for_completion(&writer.done));
 
 	put_anon_vma(ref);
 	wait_for_completion(&writer.done);
-	expect_ref_of(test, folio, true);
+	expect_ref_of(test, folio, false, true);
 	folio_unlock(folio);
 	folio_put(folio);
 	expect_marked(test, vma);
@@ -1437,7 +1451,7 @@ static void writer_of_owner_stops_migration_and_split(struct kunit *test)
 static void set_owner(struct folio *folio, struct vm_area_struct *vma)
 {
 	if (IS_ENABLED(CONFIG_PER_VMA_LOCK))
-		folio->mapping = (void __force *)vma_mark(vma) +
+		folio->mapping = (void __force *)anon_vma_mark(vma) +
 				 FOLIO_MAPPING_ANON;
 }
 
