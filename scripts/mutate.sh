@@ -64,10 +64,19 @@ grep -q 'NOT CAUGHT' "$out" || die "not all tests pass with nothing broken: $(ca
 	echo "With nothing broken all of these tests pass."
 	echo
 } >"$out"
-for b in $(awk '{ print $1 }' "$RUN_LOGS/mutations" | uniq); do
-	try "$b" >>"$out"
-	tail -n 1 "$out"
+breaks=$(awk '{ print $1 }' "$RUN_LOGS/mutations" | uniq)
+n=0
+for b in $breaks; do
+	try "$b" >"$RUN_LOGS/$b.caught" &
+	n=$((n + 1))
+	[ $((n % JOBS)) -ne 0 ] || wait
 done
+wait
+for b in $breaks; do
+	[ -s "$RUN_LOGS/$b.caught" ] || die "the break $b was not tried; logs: $RUN_LOGS/$b"
+	cat "$RUN_LOGS/$b.caught"
+done >>"$out"
+cat "$out"
 cp "$out" "$TOP/docs/mutations.txt"
 stage "wrote docs/mutations.txt; logs: $RUN_LOGS"
 ! grep -q 'NOT CAUGHT' "$out" || die "not every break was caught"
