@@ -41,6 +41,8 @@ try() {
 				splat = why ~ /^truncated/ ? "the guest died" : "splat"
 				if (sub(/^[^ ]*:[0-9]+: (\[[^]]*\])*/, "", why)) {
 					sub(/ \([0-9]+ suspicious lines\).*/, "", why)
+					# Not what differs from run to run.
+					sub(/\+0x.*/, "", why)
 					splat = "splat:" (why ~ /^ / ? "" : " ") why
 				}
 			}
