@@ -331,7 +331,7 @@ static long swapped_pages(void)
 /* All to zram, by the LRU, and back. */
 static void swap_out_and_in(int round)
 {
-	const int wanted = PROCESSES * MAPPINGS * 9 / 10;
+	const int wanted = PROCESSES * MAPPINGS * 8 / 10;
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/memory.reclaim", cgroup());
@@ -404,6 +404,9 @@ static void decay(int rounds)
 	ask(SIGHUP, 1);
 	phase("each-forked", "each process has forked once, the children are gone");
 	end_children();
+	/* KSM keeps the anon_vmas of what it merged until it looks again. */
+	put("/sys/kernel/mm/ksm/run", "2");
+	put("/sys/kernel/mm/ksm/run", "0");
 }
 
 /*

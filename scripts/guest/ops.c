@@ -528,9 +528,13 @@ static void seq_thp(void)
 	long start;
 
 	fault_thps("THP fault");
-	snprintf(range, sizeof(range), "%d,0x%lx,0x%lx", getpid(), (long)thp(0), (long)thp(vmas));
 	start = now();
-	put("/sys/kernel/debug/split_huge_pages", range);
+	/* One by one: it stops at the first hole. */
+	for (long i = 0; i < vmas; i++) {
+		snprintf(range, sizeof(range), "%d,0x%lx,0x%lx", getpid(), (long)thp(i),
+			 (long)thp(i) + HUGE);
+		put("/sys/kernel/debug/split_huge_pages", range);
+	}
 	record("THP split", vmas, now() - start);
 	if (rollup("AnonHugePages:"))
 		errx(1, "a THP was not split");
@@ -551,13 +555,16 @@ static void seq_thp_vma(void)
 
 static pthread_barrier_t barrier;
 
-static void *fault_thread(void *slot)
+static void *fault_thread(void *number)
 {
+	char *slot;
+
 	pthread_barrier_wait(&barrier);
+	slot = vma((long)number);
 	for (long n = 0; n < vmas; n++) {
 		map_at(slot, pages * page);
 		for (long i = 0; i < pages; i++)
-			((volatile char *)slot)[i * page] = 1;
+			*(volatile char *)(slot + i * page) = 1;
 		munmap(slot, pages * page);
 	}
 	return NULL;
@@ -571,12 +578,13 @@ static void seq_threads(void)
 
 	vmas = 50;
 	pages = 16;
-	area = reserve(axis_x * (pages + 1) * page);
 	pthread_barrier_init(&barrier, NULL, axis_x + 1);
 	for (long i = 0; i < axis_x; i++) {
-		if (pthread_create(&threads[i], NULL, fault_thread, vma(i)))
+		if (pthread_create(&threads[i], NULL, fault_thread, (void *)i))
 			errx(1, "pthread_create");
 	}
+	/* Not before their stacks are mapped, which would take the hole. */
+	area = reserve(axis_x * (pages + 1) * page);
 	start = now();
 	pthread_barrier_wait(&barrier);
 	for (long i = 0; i < axis_x; i++)
