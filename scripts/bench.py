@@ -142,12 +142,13 @@ def memory_table(phases):
 # ---------------------------------------------------------------------------- docs/bench.json
 
 def series_id():
-    """What was measured: the patches but for those that only add tests and documentation."""
+    """What was measured: the patches, without their messages, but for those that only add tests and
+    documentation."""
     digest = hashlib.sha256()
     for path in sorted(glob.glob(f'{TOP}/series/[0-9]*.patch')):
         if not re.search(r'/[0-9]+-(lib|selftests|mm-document|checkpatch)-', path):
             with open(path, 'rb') as file:
-                digest.update(file.read())
+                digest.update(file.read().partition(b'\ndiff --git ')[2])
     return digest.hexdigest()[:16]
 
 

@@ -42,7 +42,7 @@ class BenchTest(unittest.TestCase):
         self.write('README.md', BLOCK.format('operations on x86_64', '    '))
         self.write('docs/design.rst', BLOCK.format('memory on x86_64', '  ').replace('64:', '64::'))
         self.write('series/cover-letter', 'No table.\n')
-        self.write('series/0002-mm-rmap.patch', 'code\n')
+        self.write('series/0002-mm-rmap.patch', 'message\n---\n\ndiff --git code\n')
 
     def write(self, name, text):
         path = f'{self.top}/{name}'
@@ -139,7 +139,9 @@ class BenchTest(unittest.TestCase):
         self.assertNotIn('changed', self.check())
         self.write('series/0009-selftests-add.patch', 'a test\n')
         self.assertNotIn('changed', self.check())
-        self.write('series/0002-mm-rmap.patch', 'other code\n')
+        self.write('series/0002-mm-rmap.patch', 'reworded\n---\n\ndiff --git code\n')
+        self.assertNotIn('have changed', self.check())
+        self.write('series/0002-mm-rmap.patch', 'reworded\n---\n\ndiff --git other\n')
         self.assertIn('have changed since x86_64 was measured', self.check())
 
     def test_cut_short(self):
