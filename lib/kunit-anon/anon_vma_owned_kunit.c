@@ -1069,7 +1069,7 @@ static void expect_refs(struct kunit *test, struct vm_area_struct *vma,
 }
 
 /* Returns the number of folios that were not migrated, or an error. */
-static int migrate_and_put(struct folio *folio)
+static int migrate_and_put(struct folio *folio, enum migrate_mode mode)
 {
 	struct migration_target_control mtc = {
 		.nid = NUMA_NO_NODE,
@@ -1085,7 +1085,7 @@ static int migrate_and_put(struct folio *folio)
 	if (!isolated)
 		return -EBUSY;
 	err = migrate_pages(&folios, alloc_migration_target, NULL,
-			    (unsigned long)&mtc, MIGRATE_SYNC, MR_SYSCALL, NULL);
+			    (unsigned long)&mtc, mode, MR_SYSCALL, NULL);
 	if (err)
 		putback_movable_pages(&folios);
 	return err;
@@ -1111,7 +1111,7 @@ static void migration_keeps_owner(struct kunit *test)
 	struct folio *src = get_folio(test, AT(0)), *dst;
 
 	lru_add_drain_all();
-	KUNIT_EXPECT_EQ(test, 0, migrate_and_put(src));
+	KUNIT_EXPECT_EQ(test, 0, migrate_and_put(src, MIGRATE_SYNC));
 	dst = get_folio(test, AT(0));
 	KUNIT_EXPECT_PTR_NE(test, src, dst);
 	folio_put(dst);
@@ -1368,24 +1368,25 @@ static void expect_walk_of(struct kunit *test, struct folio *folio, bool locked)
 }
 
 /*
- * The writer waits for the reader that we are, so who reclaims, or handles a
- * memory failure, on behalf of that reader must not wait for the writer. A
- * migration, though, would make the writer wait for one batch after the other.
+ * The writer waits for the reader that we are, so nobody whom that reader waits
+ * for may wait for the writer: not reclaim, a folio split or a memory failure. A
+ * batch of migration, though, would make the writer wait for the next batch.
  */
-static void waiting_writer_is_passed_by_reclaim(struct kunit *test)
+static void waiting_writer_is_passed(struct kunit *test)
 {
 	struct vm_area_struct *vma = map(test, AT(0), 4);
 	struct writer writer = { .vma = vma };
 	struct task_struct *task;
-	unsigned int noreclaim;
 	struct anon_vma *ref;
-	struct folio *folio;
+	struct folio *folio, *other;
 	int i;
 
 	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
 		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
 
 	touch(test, AT(0), 4);
+	lru_add_drain_all();
+	other = get_folio(test, AT(1));
 	folio = get_folio(test, AT(0));
 	folio_lock(folio);
 	ref = folio_get_anon_vma(folio, false);
@@ -1399,18 +1400,12 @@ static void waiting_writer_is_passed_by_reclaim(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, writer_waits(vma));
 
 	expect_ref_of(test, folio, false, false);
-	expect_walk_of(test, folio, false);
-	noreclaim = memalloc_noreclaim_save();
-	expect_ref_of(test, folio, false, false);
 	expect_ref_of(test, folio, true, true);
 	expect_walk_of(test, folio, true);
-	memalloc_noreclaim_restore(noreclaim);
-	if (IS_ENABLED(CONFIG_MEMORY_FAILURE)) {
-		SetPageHWPoison(&folio->page);
-		expect_ref_of(test, folio, false, true);
-		expect_walk_of(test, folio, true);
-		ClearPageHWPoison(&folio->page);
-	}
+	KUNIT_EXPECT_EQ(test, migrate_and_put(other, MIGRATE_ASYNC), 1);
+	lru_add_drain_all();
+	folio_get(other);
+	KUNIT_EXPECT_EQ(test, migrate_and_put(other, MIGRATE_SYNC), 0);
 	KUNIT_EXPECT_FALSE(test, try_wait_for_completion(&writer.done));
 
 	put_anon_vma(ref);
@@ -1437,7 +1432,7 @@ static void writer_of_owner_stops_migration_and_split(struct kunit *test)
 	vma_start_write(vma);
 	folio_get(folio);
 	KUNIT_EXPECT_EQ(test, split_and_put(folio), -EBUSY);
-	KUNIT_EXPECT_EQ(test, migrate_and_put(folio), 1);
+	KUNIT_EXPECT_EQ(test, migrate_and_put(folio, MIGRATE_SYNC), 1);
 	mmap_write_unlock(current->mm);
 
 	KUNIT_EXPECT_TRUE(test, folio_mapped(folio));
@@ -1751,7 +1746,7 @@ static struct kunit_case anon_vma_owned_test_cases[] = {
 	KUNIT_CASE(rmap_walk_visits_owner_once),
 	KUNIT_CASE(owner_is_locked_and_referenced),
 	KUNIT_CASE(writer_of_owner_turns_away),
-	KUNIT_CASE(waiting_writer_is_passed_by_reclaim),
+	KUNIT_CASE(waiting_writer_is_passed),
 	KUNIT_CASE_PARAM(writer_of_owner_stops_migration_and_split,
 			 large_kind_gen_params),
 	KUNIT_CASE(unmapped_folio_turns_away),

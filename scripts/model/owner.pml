@@ -60,7 +60,7 @@ proctype walker(byte f) {
 	   atomic {
 		assert(slab != GONE);
 		if :: vm_refcnt > 0 && vm_refcnt < FLAG -> vm_refcnt++
-		   :: vm_refcnt > FLAG + 1 - breaks(join_nobody) -> vm_refcnt++	/* reclaim */
+		   :: vm_refcnt > FLAG + 1 - breaks(join_nobody) -> vm_refcnt++	/* join */
 		   :: vm_refcnt == 0 || vm_refcnt >= FLAG -> goto unlock
 		fi
 	   };
