@@ -169,13 +169,14 @@ TEST_F(device, migrate_to_system)
 	ASSERT_BACK(area->ptr, area->nr, SEED_AREA, area_vma_state(area));
 }
 
-/* The driver throws out what it has, without the mmap_lock. */
+/* The driver throws out what it has, without the mmap_lock, when a file is closed. */
 TEST_F(device, evict)
 {
 	struct area *area = &self->area;
-	struct hmm_dmirror_cmd cmd = { .npages = 1 };
+	int fd = open("/dev/hmm_dmirror0", O_RDWR);
 
-	ASSERT_EQ(0, ioctl(self->fd, HMM_DMIRROR_RELEASE, &cmd));
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, close(fd));
 	ASSERT_EQ(0, count_in_device(self->fd, area->ptr, area->nr));
 	ASSERT_BACK(area->ptr, area->nr, SEED_AREA, area_vma_state(area));
 }
