@@ -62,7 +62,7 @@ judge() {
 }
 
 # What the guest runs, filtered by T=.
-base() { sed '/^#/d; /^ *$/d' "$TOP/configs/selftests-mm"; }
+base() { base_tests; }
 own() {
 	sed 's,\(.*\):\(.*\),& 600 /tests/\1/\2,' "$CACHE/test/$ARCH-$CONFIG/.anon-own-tests"
 }

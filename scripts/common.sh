@@ -47,6 +47,11 @@ run_logged() {
 	return $_rc
 }
 
+# What ARCH runs of configs/selftests-mm.
+base_tests() {
+	sed "s/ *# $ARCH\$//; /#/d; /^ *\$/d" "$TOP/configs/selftests-mm"
+}
+
 # lock NAME: one run at a time changes $CACHE/NAME; a second one waits.
 lock() {
 	case " ${LOCKS:-} " in *" $1 "*) return ;; esac

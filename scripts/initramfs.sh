@@ -68,7 +68,7 @@ if [ "$config" = plain ]; then
 	cp "$TOP"/scripts/guest/programs/* "$root/debian/programs/"
 else
 	run_logged "$log" kernel_make "$variant" "$config" headers || die "make headers fails"
-	programs=$(sed '/^#/d; /^$/d' "$TOP/configs/selftests-mm" | awk '{ sub("^./", "", $3); print $3 }' | sort -u)
+	programs=$(base_tests | awk '{ sub("^./", "", $3); print $3 }' | sort -u)
 	# shellcheck disable=SC2046,SC2086
 	selftests mm $(printf "$tests/mm/%s\n" $programs) ||
 		die "the $variant tree's selftests/mm do not build"
