@@ -130,10 +130,14 @@ FIXTURE_TEARDOWN(device)
 
 /* The CPU has all pages again, and their state is @state. */
 #define ASSERT_BACK(addr, nr, seed, state) do {				\
-	ASSERT_PAGES(addr, 0, nr, seed);				\
-	ASSERT_EQ(0, count_in_device(self->fd, addr, nr));		\
-	ASSERT_STATE(addr, state);					\
-	ASSERT_STATE((addr) + bytes((nr) - 1), state);			\
+	char *__ptr = (addr);						\
+	unsigned long __nr = (nr);					\
+	const char *__expected = (state);				\
+									\
+	ASSERT_PAGES(__ptr, 0, __nr, seed);				\
+	ASSERT_EQ(0, count_in_device(self->fd, __ptr, __nr));		\
+	ASSERT_STATE(__ptr, __expected);				\
+	ASSERT_STATE(__ptr + bytes(__nr - 1), __expected);		\
 } while (0)
 
 /*

@@ -2,7 +2,7 @@
 /*
  * /proc/self/maps is what it is on the base, as recorded there in maps_expected.h:
  *
- *	ANON_OWNER_RECORD=1 ./maps | sed -n 's/^# record //p' >maps_expected.h
+ *	ANON_OWNER_RECORD=1 ./maps | sed -n 's/^# record \?//p' >maps_expected.h
  *
  * Everything is in pages and relative to a reserved range, so that it
  * depends neither on the size of a page nor on where the range is.
@@ -213,7 +213,7 @@ TEST_F(maps, program)
 	char text[RANGE + 1];
 
 	if (self->record)
-		printf("# record /* SPDX-License-Identifier: GPL-2.0 */\n"
+		printf("# record /* SPDX-" "License-Identifier: GPL-2.0 */\n"
 		       "# record static const char * const program_maps[] = {\n");
 	for (int i = 0; i < ARRAY_SIZE(program); i++) {
 		ASSERT_EQ(0, run_step(&program[i], self->base, self->fd)) {
@@ -265,7 +265,7 @@ TEST_F(maps, no_more_vmas)
 	char text[RANGE + 1];
 
 	if (self->record)
-		printf("# record \n# record static const unsigned char random_counts[] = {");
+		printf("# record\n# record static const unsigned char random_counts[] = {");
 	for (int i = 0; i < NR_RANDOM; i++) {
 		struct step step = any_step(&state);
 		int nr;
