@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /proc/self/maps is what it is on the base, as recorded there in maps_expected.h:
+ * /proc/self/maps is what it is on the base, where
  *
- *	ANON_OWNER_RECORD=1 ./maps | sed -n 's/^# record \?//p' >maps_expected.h
+ *	ANON_OWNER_RECORD=1 ./maps | sed -n 's/^# record \?//p'
  *
- * Everything is in pages and relative to a reserved range, so that it
- * depends neither on the size of a page nor on where the range is.
+ * wrote all but the first line of maps_expected.h. Everything is in pages and
+ * relative to a reserved range, so that it depends neither on the size of a
+ * page nor on where the range is.
  */
 #include "kselftest_harness.h"
 #include <ctype.h>
@@ -213,8 +214,7 @@ TEST_F(maps, program)
 	char text[RANGE + 1];
 
 	if (self->record)
-		printf("# record /* SPDX-" "License-Identifier: GPL-2.0 */\n"
-		       "# record static const char * const program_maps[] = {\n");
+		printf("# record static const char * const program_maps[] = {\n");
 	for (int i = 0; i < ARRAY_SIZE(program); i++) {
 		ASSERT_EQ(0, run_step(&program[i], self->base, self->fd)) {
 			TH_LOG("step %d: %s", i, program[i].what);
