@@ -73,11 +73,11 @@ only_T() {
 	if [ -n "${T:-}" ]; then awk -v t="$T" '$1 == t || substr($1, index($1, ":") + 1) == t'; else cat; fi
 }
 
-# tools/testing/vma: mm/vma.c in user space.
+# tools/testing/vma: mm/vma.c in user space, of this machine.
 run_vma() {
 	_dir=$CACHE/$1/src/tools/testing/vma
 	stage "build and run tools/testing/vma"
-	run_logged "$RUN_LOGS/vma-build.log" make -C "$_dir" CC="clang$clang_suffix" -j"$JOBS" ||
+	run_logged "$RUN_LOGS/vma-build.log" env -u ARCH make -C "$_dir" CC="clang$clang_suffix" -j"$JOBS" ||
 		die "the $1 tree's tools/testing/vma does not build"
 	run plain vma env -C "$_dir" timeout 300 ./vma
 }
