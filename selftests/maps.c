@@ -113,7 +113,6 @@ static int run_step(const struct step *step, char *base, int fd)
 {
 	char *addr = base + bytes(step->first);
 	size_t len = bytes(step->nr);
-	pid_t pid;
 
 	switch (step->op) {
 	case MAP:
@@ -141,10 +140,7 @@ static int run_step(const struct step *step, char *base, int fd)
 	case ADVISE:
 		return madvise(addr, len, step->arg) ? -errno : 0;
 	case FORK:
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		return pid < 0 ? -errno : wait_child(pid);
+		return share_with_child();
 	}
 	return -EINVAL;
 }
