@@ -242,13 +242,14 @@ static struct step any_step(unsigned int *state)
 	};
 	struct step step = { .op = ops[any(state, ARRAY_SIZE(ops))] };
 
-	step.nr = 1 + any(state, 8);
-	step.first = any(state, RANGE - step.nr + 1);
+	/* In fours, so that a step often has whole VMAs. */
+	step.nr = 4 + 4 * any(state, 3);
+	step.first = 4 * any(state, (RANGE - step.nr) / 4 + 1);
 	if (step.op == MOVE)
-		step.arg = any(state, RANGE - step.nr + 1);
+		step.arg = 4 * any(state, (RANGE - step.nr) / 4 + 1);
 	else
 		step.arg = any(state, 4) ? RW : PROT_READ;
-	if (!any(state, 64))
+	if (!any(state, 256))
 		step.op = FORK;
 	return step;
 }
