@@ -1,6 +1,6 @@
 #!/bin/sh
-# mutate.sh [BREAK...]: boot a test kernel for each break of configs/mutations, run what is to notice
-# it, and write which test did so first to docs/mutations.txt. Named breaks are only shown.
+# mutate.sh [BREAK...]: for each line of configs/mutations boot a test kernel with that break, run the
+# test that is to notice it, and write what went red to docs/mutations.txt. Named breaks are only shown.
 . "$(dirname "$0")/common.sh"
 
 mkdir -p "$RUN_LOGS"
@@ -9,34 +9,38 @@ NEXT="build the guest's programs" "$TOP/scripts/build.sh" test debug
 NEXT="boot" "$TOP/scripts/initramfs.sh" test debug
 own=$CACHE/test/$ARCH-debug/.anon-own-tests
 
-# try BREAK: one line "BREAK TEST", and the first splat, if there was one.
-try() {
+# run LABEL BREAK COMMANDS: set BREAK and run the commands of the file COMMANDS in one guest; LABEL is
+# a folder of the logs.
+run() {
 	_logs=$RUN_LOGS/$1
 	mkdir -p "$_logs"
 	_args="--console $_logs/console.log --plain break=$_logs/break.ktap"
-	echo "break 20 sh -c 'echo $1 >/sys/kernel/debug/anon_test/break'" >"$_logs/tests"
-	# Unbroken, all of them are to pass.
-	awk -v b="$1" 'b == "none" || $1 == b { $1 = ""; sub(/^ /, ""); if (!seen[$0]++) print }' \
-		"$RUN_LOGS/mutations" >"$_logs/commands"
-	[ -s "$_logs/commands" ] || die "configs/mutations has no break $1"
+	echo "break 20 sh -c 'echo $2 >/sys/kernel/debug/anon_test/break'" >"$_logs/tests"
 	while read -r _program _arguments; do
 		_name=$(echo "$_program $_arguments" | tr -d ' ')
 		_path=$(sed -n "s,\(.*\):$_program\$,/tests/\1/$_program,p" "$own")
 		echo "$_name 120 ${_path:-/tests/$_program} $_arguments" >>"$_logs/tests"
 		_args="$_args --ktap $_name=$_logs/$_name.ktap"
-	done <"$_logs/commands"
+	done <"$3"
 	"$TOP/scripts/boot.sh" test debug "$1" "$_logs/tests" >&2 || :
 	# What was never broken is not caught either.
 	grep -q '^# anon-exit: 0$' "$_logs/break.ktap" 2>/dev/null ||
-		die "the guest could not set the break $1; its logs: $_logs"
+		die "the guest could not set the break $2; its logs: $_logs"
 	# shellcheck disable=SC2086
-	python3 "$TOP/scripts/report.py" $_args --summary "$_logs/summary.ktap" >"$_logs/report" || :
-	awk -v b="$1" '
-		/^  not ok/ && !case_ { case_ = why = $0; sub(/^  not ok [0-9]+ /, "", case_); sub(/ # .*/, "", case_) }
+	python3 "$TOP/scripts/report.py" $_args --summary "$_logs/summary.ktap" >"$_logs/report"
+}
+
+# try LABEL BREAK COMMAND: one line, the cases of COMMAND that went red and the first splat.
+try() {
+	mkdir -p "$RUN_LOGS/$1"
+	echo "$3" >"$RUN_LOGS/$1/commands"
+	run "$1" "$2" "$RUN_LOGS/$1/commands" || :
+	awk -v b="$2" -v command="$3" '
+		/^  (not )?ok/ { cases++ }
+		/^  not ok/ { why = $0; if (!red++) { first = why; sub(/^  not ok [0-9]+ /, "", first); sub(/ # .*/, "", first) } }
 		/^(not )?ok/ {
 			program = $0; sub(/^(not )?ok [0-9]+ /, "", program); sub(/ # .*/, "", program)
-			if (case_ && program !~ /^console/ && !red) red = program ": " case_
-			if (case_ && program ~ /^console/) {
+			if (program ~ /^console/ && red) {
 				sub(/.* # /, "", why)
 				splat = why ~ /^truncated/ ? "the guest died" : "splat"
 				if (sub(/^[^ ]*:[0-9]+: (\[[^]]*\])*/, "", why)) {
@@ -45,40 +49,52 @@ try() {
 					sub(/\+0x.*/, "", why)
 					splat = "splat:" (why ~ /^ / ? "" : " ") why
 				}
+			} else if (program !~ /^break/ && red) {
+				# What a guest that dies had still to run was not counted.
+				what = first ~ /^\(/ ? "" : red " of " cases ", " first
 			}
-			case_ = ""
+			cases = red = 0
 		}
-		END { printf "%-20s %s\n", b, red || splat ? red (red && splat ? "; " : "") splat : "NOT CAUGHT" }
-	' "$_logs/summary.ktap"
+		END { printf "%-20s %-44s %s\n", b, command, what || splat ? what (what && splat ? "; " : "") splat : "NOT CAUGHT" }
+	' "$RUN_LOGS/$1/summary.ktap"
 }
 
-if [ $# -gt 0 ]; then
-	for b; do try "$b"; done
-	stage "logs: $RUN_LOGS"
-	exit
-fi
+# try_all FILE: each line of FILE.
+try_all() {
+	n=0
+	while read -r b command <&3; do
+		n=$((n + 1))
+		try "$b-$n" "$b" "$command" >"$RUN_LOGS/row-$n" &
+		[ $((n % JOBS)) -ne 0 ] || wait
+	done 3<"$1"
+	wait
+	i=0
+	while [ $i -lt $n ]; do
+		i=$((i + 1))
+		[ -s "$RUN_LOGS/row-$i" ] || die "line $i was not tried: $(sed -n ${i}p "$1"); logs: $RUN_LOGS"
+		cat "$RUN_LOGS/row-$i"
+	done
+}
 
 out=$RUN_LOGS/mutations.txt
-try none >"$out"
-grep -q 'NOT CAUGHT' "$out" || die "not all tests pass with nothing broken: $(cat "$out"); logs: $RUN_LOGS/none"
-{
-	echo "Each line broken at run time (configs/mutations, make mutate), and the first test that went red."
-	echo "With nothing broken all of these tests pass."
-	echo
-} >"$out"
-breaks=$(awk '{ print $1 }' "$RUN_LOGS/mutations" | uniq)
-n=0
-for b in $breaks; do
-	try "$b" >"$RUN_LOGS/$b.caught" &
-	n=$((n + 1))
-	[ $((n % JOBS)) -ne 0 ] || wait
-done
-wait
-for b in $breaks; do
-	[ -s "$RUN_LOGS/$b.caught" ] || die "the break $b was not tried; logs: $RUN_LOGS/$b"
-	cat "$RUN_LOGS/$b.caught"
-done >>"$out"
-cat "$out"
-cp "$out" "$TOP/docs/mutations.txt"
-stage "wrote docs/mutations.txt; logs: $RUN_LOGS"
+if [ $# -gt 0 ]; then
+	for b; do awk -v b="$b" '$1 == b' "$RUN_LOGS/mutations"; done >"$RUN_LOGS/named"
+	[ -s "$RUN_LOGS/named" ] || die "configs/mutations has none of: $*"
+	try_all "$RUN_LOGS/named" >"$out"
+	cat "$out"
+	stage "logs: $RUN_LOGS"
+else
+	# Unbroken, all of them are to pass.
+	awk '{ $1 = ""; sub(/^ /, ""); if (!seen[$0]++) print }' "$RUN_LOGS/mutations" >"$RUN_LOGS/commands"
+	run none none "$RUN_LOGS/commands" || die "not all tests pass with nothing broken; logs: $RUN_LOGS/none"
+	{
+		echo "A line is broken at run time, a test runs, and how many of its cases went red, the first of them,"
+		echo "and the first splat (configs/mutations, make mutate). With nothing broken all of these tests pass."
+		echo
+		try_all "$RUN_LOGS/mutations"
+	} >"$out"
+	cat "$out"
+	cp "$out" "$TOP/docs/mutations.txt"
+	stage "wrote docs/mutations.txt; logs: $RUN_LOGS"
+fi
 ! grep -q 'NOT CAUGHT' "$out" || die "not every break was caught"
