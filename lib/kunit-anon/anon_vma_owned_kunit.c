@@ -1349,6 +1349,23 @@ static bool writer_waits(struct vm_area_struct *vma)
 #endif
 }
 
+/* Returns when the writer waits for readers, or had not to. */
+static void start_writer(struct kunit *test, struct writer *writer)
+{
+	struct task_struct *task;
+	int i;
+
+	init_completion(&writer->done);
+	task = kthread_run(write_lock_vma, writer, "anon_vma_writer");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	for (i = 0; i < 1000; i++) {
+		if (writer_waits(writer->vma) || completion_done(&writer->done))
+			break;
+		msleep(20);
+	}
+	KUNIT_EXPECT_TRUE(test, writer_waits(writer->vma));
+}
+
 static void expect_ref_of(struct kunit *test, struct folio *folio, bool join, bool locked)
 {
 	struct anon_vma *ref = folio_get_anon_vma(folio, join);
@@ -1376,10 +1393,9 @@ static void waiting_writer_is_passed(struct kunit *test)
 {
 	struct vm_area_struct *vma = map(test, AT(0), 4);
 	struct writer writer = { .vma = vma };
-	struct task_struct *task;
 	struct anon_vma *ref;
 	struct folio *folio, *other;
-	int nr_left, i;
+	int nr_left;
 
 	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
 		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
@@ -1392,13 +1408,7 @@ static void waiting_writer_is_passed(struct kunit *test)
 	ref = folio_get_anon_vma(folio, false);
 	KUNIT_ASSERT_NOT_NULL(test, ref);
 
-	init_completion(&writer.done);
-	task = kthread_run(write_lock_vma, &writer, "anon_vma_writer");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
-	for (i = 0; i < 1000 && !writer_waits(vma); i++)
-		msleep(20);
-	KUNIT_EXPECT_TRUE(test, writer_waits(vma));
-
+	start_writer(test, &writer);
 	expect_ref_of(test, folio, false, false);
 	expect_ref_of(test, folio, true, true);
 	expect_walk_of(test, folio, true);
@@ -1415,6 +1425,37 @@ static void waiting_writer_is_passed(struct kunit *test)
 	put_anon_vma(ref);
 	wait_for_completion(&writer.done);
 	expect_ref_of(test, folio, false, true);
+	folio_unlock(folio);
+	folio_put(folio);
+	expect_marked(test, vma);
+}
+
+/*
+ * mm_lock_seq has come around: the next writer finds its sequence in a VMA that
+ * it has not locked, and that has a reader.
+ */
+static void writer_waits_although_sequence_wrapped(struct kunit *test)
+{
+	struct vm_area_struct *vma = map(test, AT(0), 4);
+	struct writer writer = { .vma = vma };
+	struct anon_vma *ref;
+	struct folio *folio;
+
+	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
+		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
+
+	touch(test, AT(0), 4);
+	folio = get_folio(test, AT(0));
+	folio_lock(folio);
+#ifdef CONFIG_PER_VMA_LOCK
+	vma->vm_mm->mm_lock_seq.sequence = vma->vm_lock_seq - 1;
+#endif
+	ref = folio_get_anon_vma(folio, false);
+	KUNIT_ASSERT_NOT_NULL(test, ref);
+
+	start_writer(test, &writer);
+	put_anon_vma(ref);
+	wait_for_completion(&writer.done);
 	folio_unlock(folio);
 	folio_put(folio);
 	expect_marked(test, vma);
@@ -1751,6 +1792,7 @@ static struct kunit_case anon_vma_owned_test_cases[] = {
 	KUNIT_CASE(owner_is_locked_and_referenced),
 	KUNIT_CASE(writer_of_owner_turns_away),
 	KUNIT_CASE(waiting_writer_is_passed),
+	KUNIT_CASE(writer_waits_although_sequence_wrapped),
 	KUNIT_CASE_PARAM(writer_of_owner_stops_migration_and_split,
 			 large_kind_gen_params),
 	KUNIT_CASE(unmapped_folio_turns_away),
