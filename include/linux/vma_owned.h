@@ -9,8 +9,8 @@
  *  I2 A read-locked owner stays attached and marked, its range is fixed and its
  *     page tables are not freed.
  *  I3 A populated VMA loses its mark in anon_vma_upgrade() alone: write-locked,
- *     and before anything that would break I1 (split, merge, mremap, fork,
- *     VM_MERGEABLE) or I6 (growth).
+ *     and before what would break I1 (split, merge, mremap, fork) or I6
+ *     (growth), or needs an anon_vma (VM_MERGEABLE).
  *  I4 No folio that an upgraded VMA maps is owned.
  *  I5 Rmap walks, reclaim, migration and folio splits never upgrade.
  *  I6 VMA_OWNED_MAX_PAGES bounds the upgrade's page table walk.
