@@ -9,8 +9,8 @@ NEXT="build the guest's programs" "$TOP/scripts/build.sh" test debug
 NEXT="boot" "$TOP/scripts/initramfs.sh" test debug
 own=$CACHE/test/$ARCH-debug/.anon-own-tests
 
-# run LABEL BREAK COMMANDS: set BREAK and run the commands of the file COMMANDS in one guest; LABEL is
-# a folder of the logs.
+# run LABEL BREAK: set BREAK and run the commands of standard input in one guest; LABEL is a folder of
+# the logs.
 run() {
 	_logs=$RUN_LOGS/$1
 	mkdir -p "$_logs"
@@ -21,7 +21,7 @@ run() {
 		_path=$(sed -n "s,\(.*\):$_program\$,/tests/\1/$_program,p" "$own")
 		echo "$_name 120 ${_path:-/tests/$_program} $_arguments" >>"$_logs/tests"
 		_args="$_args --ktap $_name=$_logs/$_name.ktap"
-	done <"$3"
+	done
 	"$TOP/scripts/boot.sh" test debug "$1" "$_logs/tests" >&2 || :
 	# What was never broken is not caught either.
 	grep -q '^# anon-exit: 0$' "$_logs/break.ktap" 2>/dev/null ||
@@ -32,9 +32,7 @@ run() {
 
 # try LABEL BREAK COMMAND: one line, the cases of COMMAND that went red and the first splat.
 try() {
-	mkdir -p "$RUN_LOGS/$1"
-	echo "$3" >"$RUN_LOGS/$1/commands"
-	run "$1" "$2" "$RUN_LOGS/$1/commands" || :
+	echo "$3" | run "$1" "$2" || :
 	awk -v b="$2" -v command="$3" '
 		/^  (not )?ok/ { cases++ }
 		/^  not ok/ { why = $0; if (!red++) { first = why; sub(/^  not ok [0-9]+ /, "", first); sub(/ # .*/, "", first) } }
@@ -85,8 +83,7 @@ if [ $# -gt 0 ]; then
 	stage "logs: $RUN_LOGS"
 else
 	# Unbroken, all of them are to pass.
-	awk '{ $1 = ""; sub(/^ /, ""); if (!seen[$0]++) print }' "$RUN_LOGS/mutations" >"$RUN_LOGS/commands"
-	run none none "$RUN_LOGS/commands" || die "not all tests pass with nothing broken; logs: $RUN_LOGS/none"
+	awk '{ $1 = ""; sub(/^ /, ""); if (!seen[$0]++) print }' "$RUN_LOGS/mutations" | run none none || die "not all tests pass with nothing broken; logs: $RUN_LOGS/none"
 	{
 		echo "A line is broken at run time, a test runs, and how many of its cases went red, the first of them,"
 		echo "and the first splat (configs/mutations, make mutate). With nothing broken all of these tests pass."
