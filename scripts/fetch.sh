@@ -57,8 +57,8 @@ fetch_deb() {
 		return
 	fi
 	. /etc/os-release
-	_mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
-		awk -v rel="$VERSION_CODENAME" '$2 == rel { print $1; exit }')
+	_mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(ORIGIN)' 'Created-By: Packages' |
+		awk -v rel="$VERSION_CODENAME" '$2 == rel && $3 == "Debian" { print $1; exit }')
 	[ -n "$_mirror" ] || die "apt has no source for Debian $VERSION_CODENAME main; give the kernel as KSRC=<tree or tarball>"
 	stage "fetch $package $package_version (160 MB)" "import the base" >&2
 	if ! get "$_mirror$deb" "$_file.part"; then
@@ -101,13 +101,17 @@ elif [ -f "$KSRC" ] && [ "${KSRC%.deb}" != "$KSRC" ]; then
 	remembered "$(sha_of "$KSRC")" import_deb "$KSRC" "Linux from $(basename "$KSRC")"
 elif [ -f "$KSRC" ]; then
 	remembered "$(sha_of "$KSRC")" import_tarball "$KSRC" "Linux from $(basename "$KSRC")"
-elif git -C "$KSRC" rev-parse -q --verify HEAD >/dev/null 2>&1 && [ -f "$KSRC/Kbuild" ]; then
+elif [ -f "$KSRC/Kbuild" ] && git -C "$KSRC" rev-parse -q --verify HEAD >/dev/null 2>&1 &&
+	[ -z "$(git -C "$KSRC" rev-parse --show-prefix)" ]; then
 	[ -z "$(git -C "$KSRC" status --porcelain --untracked-files=no)" ] ||
 		die "KSRC=$KSRC has uncommitted changes, which would not be part of the base; commit them first"
 	linux_git fetch -q --depth 1 --no-tags "$(git -C "$KSRC" rev-parse --absolute-git-dir)" HEAD
 	commit_tree "$(linux_git rev-parse 'FETCH_HEAD^{tree}')" "Linux from a git tree"
 elif [ -f "$KSRC/Kbuild" ]; then
-	import_dir "$(realpath "$KSRC")" "$CACHE/ksrc.index" "Linux from a tree"
+	dir=$(realpath "$KSRC") all=
+	# Debian's .gitignore names all of the source; the others only what a build leaves.
+	! linux_git --work-tree="$dir" check-ignore -q "$dir/mm/rmap.c" || all=-f
+	import_dir "$dir" "$CACHE/ksrc$all.index" "Linux from a tree" $all
 else
 	die "KSRC=$KSRC is neither a kernel tree nor a tarball or linux-source package"
 fi
