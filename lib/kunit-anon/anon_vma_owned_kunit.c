@@ -279,9 +279,7 @@ static void encoding_folio_mapping(struct kunit *test)
 			bits == (FOLIO_MAPPING_ANON | FOLIO_MAPPING_OWNED);
 
 		/* Without an owner this bit belongs to the pointer. */
-		if ((bits & FOLIO_MAPPING_OWNED) && !owned &&
-		    (bits & FOLIO_MAPPING_FLAGS) != FOLIO_MAPPING_KSM)
-			continue;
+		void *pointer = ptr + (bits & FOLIO_MAPPING_OWNED);
 
 		folio->mapping = ptr + bits;
 		KUNIT_EXPECT_EQ(test, folio_test_owned(folio), owned);
@@ -291,9 +289,10 @@ static void encoding_folio_mapping(struct kunit *test)
 				IS_ENABLED(CONFIG_KSM) &&
 				(bits & FOLIO_MAPPING_KSM) == FOLIO_MAPPING_KSM);
 		KUNIT_EXPECT_PTR_EQ(test, (void *)folio_anon_vma(folio),
-				    bits == FOLIO_MAPPING_ANON ? ptr : NULL);
+				    !owned && (bits & FOLIO_MAPPING_FLAGS) == FOLIO_MAPPING_ANON ?
+				    pointer : NULL);
 		KUNIT_EXPECT_PTR_EQ(test, (void *)folio_mapping(folio),
-				    bits & FOLIO_MAPPING_FLAGS ? NULL : ptr);
+				    bits & FOLIO_MAPPING_FLAGS ? NULL : pointer);
 		if (owned)
 			KUNIT_EXPECT_PTR_EQ(test, ptr, (void *)
 				anon_vma_owner(folio_raw_mapping(folio)));
