@@ -83,7 +83,10 @@ set -- "$qemu" $machine -accel $accel -cpu $cpu -m 4G $topology \
 
 {
 	"$qemu" --version | head -n 1
-	echo "$*"
+	for arg; do
+		case $arg in *[!a-zA-Z0-9_=.,:/+-]*) printf "'%s' " "$arg" ;; *) printf '%s ' "$arg" ;; esac
+	done
+	echo
 } >"$logs/console.log"
 
 if [ -z "$tests" ]; then
@@ -99,6 +102,7 @@ split() {
 		case $line in
 		'# begin '*)
 			name=${line#'# begin '} n=$((n + 1)) since=$(date +%s)
+			: >"$tmp/begun"
 			stage "  $label $n/$total: $name"
 			;;
 		'# end '*)
@@ -115,9 +119,18 @@ split() {
 stage "boot the $variant $config kernel under ${accel%%,*} ($total tests)" "${NEXT:-}"
 rc=0
 {
-	timeout "$limit" "$@" </dev/null 2>>"$logs/qemu.log" || echo $? >"$tmp/rc"
+	timeout "$limit" "$@" </dev/null 2>>"$logs/qemu.log" &
+	guest=$!
+	# Not until the limit of all tests for one that does not get to the first.
+	since=$(date +%s)
+	while [ ! -f "$tmp/begun" ] && kill -0 $guest 2>/dev/null; do
+		[ $(($(date +%s) - since)) -lt "$BOOT_TIMEOUT" ] || { : >"$tmp/hangs"; kill $guest; break; }
+		sleep 1
+	done
+	wait $guest || echo $? >"$tmp/rc"
 } | split
 [ ! -f "$tmp/rc" ] || rc=$(cat "$tmp/rc")
+[ ! -f "$tmp/hangs" ] || die "the guest ran no test within $BOOT_TIMEOUT s; its console: $logs/console.log"
 [ "$rc" != 124 ] || die "the guest did not end within $limit s; its console: $logs/console.log"
 [ "$rc" = 0 ] || die "QEMU ended with $rc: $(tail -n 3 "$logs/qemu.log" | tr '\n' ' ')"
 [ -s "$logs/exit" ] || die "the guest died before its end; its console: $logs/console.log"
