@@ -1,7 +1,7 @@
 #!/bin/sh
 # check.sh check|quick|selftests|kunit|matrix|baseline: run tests and judge them with report.py.
 #   check      everything, on every architecture unless ARCH= names one
-#   quick      KUnit on UML and the series' own selftests
+#   quick      KUnit on UML and the series' own selftests, with T= the one selftest
 #   selftests  the series' own selftests
 #   kunit      KUnit, on UML or ARCH=
 #   matrix     KUnit and the series' own selftests on ARCH, on the kernel CONFIG (full.sh)
@@ -104,7 +104,7 @@ kunit)
 	run_kunit "${KUNIT_ARCH:-um}"
 	;;
 selftests | quick)
-	[ "$mode" = selftests ] || run_kunit um
+	[ "$mode" = selftests ] || [ -n "${T:-}" ] || run_kunit um
 	# The developer's loop is of one architecture.
 	ARCHES=$ARCH
 	run_guests own device
@@ -139,7 +139,10 @@ check)
 	fi
 	run_guests own device base
 	if [ -z "${T:-}" ]; then
-		for ARCH in $ARCHES; do run_kunit "$ARCH" test; done
+		for ARCH in $ARCHES; do
+			run_kunit "$ARCH" test
+			run plain "noderef-$ARCH" "$TOP/scripts/noderef_test.sh"
+		done
 		run_vma test
 	fi
 	;;
@@ -150,4 +153,9 @@ for name in $(cat "$RUN_LOGS/died" 2>/dev/null); do set_args="$set_args --plain 
 for ARCH in $ARCHES; do
 	[ ! -f "$TOP/configs/baseline.$ARCH" ] || set_args="$set_args --baseline $ARCH=$TOP/configs/baseline.$ARCH"
 done
-report --baseline "$TOP/configs/baseline" --allow "$TOP/configs/allow"
+# The baseline lists all cases of a suite; T= leaves some of KUnit's.
+case $mode${T:+-T} in
+kunit-T) set_args="$set_args --skips" ;;
+*) set_args="$set_args --baseline $TOP/configs/baseline" ;;
+esac
+report --allow "$TOP/configs/allow"
