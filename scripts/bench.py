@@ -407,7 +407,7 @@ def page(data):
            'Both kernels have the configuration ``plain``, without any debug option, and run in one',
            'run under QEMU with one CPU and ``-icount shift=0,sleep=off``: the counter of the CPU',
            'goes on by one with each instruction, of user space and kernel together. No figure is a',
-           'time on real hardware: caches, memory latency and other CPUs do not exist here. Ratios',
+           'time on real hardware: caches, memory latency and other CPUs do not exist here.',
            'A page is cleared or copied by 512 of them on x86_64, by far fewer on arm64. Ratios',
            'and changes are those of the minima, as interrupts only add. ``n`` repetitions follow',
            'one that is not counted. Each operation ran in a process of its own, without address',
@@ -415,7 +415,7 @@ def page(data):
            'them, which is the best case of the series. "by VMAs": so many of 4 pages, all touched;',
            'the cost is that of one VMA (fork, exec and exit: of the process; reclaim, migration and',
            'KSM: of a page). "by pages": one VMA with so many touched pages. 4096 pages are the',
-           'bound; a VMA of 8192 is never marked.', '', '.. contents::', '   :depth: 2', '']
+           'bound; a VMA of 8192 is never marked ("merge" joins two, each of half the pages).', '', '.. contents::', '   :depth: 2', '']
 
     def block(lines):
         out.extend(['::', '', *(('  ' + line).rstrip() for line in lines), ''])

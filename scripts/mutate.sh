@@ -86,7 +86,8 @@ else
 	awk '{ $1 = ""; sub(/^ /, ""); if (!seen[$0]++) print }' "$RUN_LOGS/mutations" | run none none || die "not all tests pass with nothing broken; logs: $RUN_LOGS/none"
 	{
 		echo "A line is broken at run time, a test runs, and how many of its cases went red, the first of them,"
-		echo "and the first splat (configs/mutations, make mutate). With nothing broken all of these tests pass."
+		echo "and the first splat (configs/mutations, make mutate); a missing plan or a time-out counts as a case."
+		echo "With nothing broken all of these tests pass."
 		echo
 		try_all "$RUN_LOGS/mutations"
 	} >"$out"
