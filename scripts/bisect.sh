@@ -53,7 +53,8 @@ kunit() {
 	if [ ! -f "$CACHE/step/src/lib/kunit-anon/.kunitconfig" ]; then echo -; return; fi
 	_dir=$RUN_LOGS/kunit-$STEP
 	VARIANT=step ARCH=x86_64 RUN_LOGS=$_dir "$TOP/scripts/kunit.sh" um >"$_dir.log" 2>&1 &&
-		python3 "$TOP/scripts/report.py" --console "$_dir/kunit-um.log" --ktap "kunit-um=$_dir/kunit-um.log" >>"$_dir.log" 2>&1 || {
+		python3 "$TOP/scripts/report.py" --console "$_dir/kunit-um.log" --ktap "kunit-um=$_dir/kunit-um.log" \
+			--baseline "$TOP/configs/baseline" --allow "$TOP/configs/allow" >>"$_dir.log" 2>&1 || {
 		echo "FAILS ($_dir.log)"
 		return 1
 	}
