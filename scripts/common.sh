@@ -138,5 +138,5 @@ kernel_make() {
 	KBUILD_BUILD_TIMESTAMP='1970-01-01' KBUILD_BUILD_USER=anon KBUILD_BUILD_HOST=localhost \
 	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/$_variant CCACHE_DEPEND=1 \
 	make -C "$CACHE/$_variant/src" O="$CACHE/$_variant/$ARCH-$_config" ARCH="$ARCH" LLVM="$LLVM" \
-		CC="$(command -v ccache || true) clang$clang_suffix" -j"$JOBS" "$@"
+		CC="$(command -v ccache || true) clang$clang_suffix" KCFLAGS=-Werror=noderef -j"$JOBS" "$@"
 }
