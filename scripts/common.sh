@@ -134,9 +134,10 @@ kernel_make() {
 	_variant=$1 _config=$2
 	shift 2
 	# A fixed time stamp and relative paths let ccache hit, also across variants; it takes what a
-	# file includes from its .d file, rather than to preprocess it first.
+	# file includes from its .d file, rather than to preprocess it first. The version of pahole would be in
+	# each object's key, and nothing here has BTF.
 	KBUILD_BUILD_TIMESTAMP='1970-01-01' KBUILD_BUILD_USER=anon KBUILD_BUILD_HOST=localhost \
 	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/$_variant CCACHE_DEPEND=1 \
 	make -C "$CACHE/$_variant/src" O="$CACHE/$_variant/$ARCH-$_config" ARCH="$ARCH" LLVM="$LLVM" \
-		CC="$(command -v ccache || true) clang$clang_suffix" KCFLAGS=-Werror=noderef -j"$JOBS" "$@"
+		CC="$(command -v ccache || true) clang$clang_suffix" KCFLAGS=-Werror=noderef PAHOLE=none -j"$JOBS" "$@"
 }
