@@ -415,7 +415,8 @@ def page(data):
            'them, which is the best case of the series. "by VMAs": so many of 4 pages, all touched;',
            'the cost is that of one VMA (fork, exec and exit: of the process; reclaim, migration and',
            'KSM: of a page). "by pages": one VMA with so many touched pages. 4096 pages are the',
-           'bound; a VMA of 8192 is never marked ("merge" joins two, each of half the pages).', '', '.. contents::', '   :depth: 2', '']
+           'bound; a VMA of 8192 is never marked ("merge" joins two, each of half the pages).',
+           '', '.. contents::', '   :depth: 2', '']
 
     def block(lines):
         out.extend(['::', '', *(('  ' + line).rstrip() for line in lines), ''])

@@ -25,7 +25,8 @@ kunit() {
 	CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache} CCACHE_BASEDIR=$CACHE/$variant CCACHE_DEPEND=1 \
 	KBUILD_BUILD_TIMESTAMP=1970-01-01 KBUILD_BUILD_USER=anon KBUILD_BUILD_HOST=localhost \
 	python3 "$src/tools/testing/kunit/kunit.py" "$_verb" --build_dir "$build" --arch "$arch" \
-		--make_options LLVM="$LLVM" --make_options KCFLAGS=-Werror=noderef --make_options CC="$(command -v ccache || true) clang$clang_suffix" "$@"
+		--make_options LLVM="$LLVM" --make_options KCFLAGS=-Werror=noderef \
+		--make_options CC="$(command -v ccache || true) clang$clang_suffix" "$@"
 }
 
 cd "$src"

@@ -83,7 +83,8 @@ if [ $# -gt 0 ]; then
 	stage "logs: $RUN_LOGS"
 else
 	# Unbroken, all of them are to pass.
-	awk '{ $1 = ""; sub(/^ /, ""); if (!seen[$0]++) print }' "$RUN_LOGS/mutations" | run none none || die "not all tests pass with nothing broken; logs: $RUN_LOGS/none"
+	awk '{ $1 = ""; sub(/^ /, ""); if (!seen[$0]++) print }' "$RUN_LOGS/mutations" | run none none ||
+		die "not all tests pass with nothing broken; logs: $RUN_LOGS/none"
 	{
 		echo "A line is broken at run time, a test runs, and how many of its cases went red, the first of them,"
 		echo "and the first splat (configs/mutations, make mutate); a missing plan or a time-out counts as a case."
