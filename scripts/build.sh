@@ -26,6 +26,12 @@ if [ -f "$out/$image" ] && [ "$(cat "$out/.anon-key" 2>/dev/null)" = "$key" ]; t
 fi
 
 stage "build the $variant $config kernel for $ARCH" "${NEXT:-}"
+# fixdep knows what the options of MORE change: start from what NAME has compiled.
+plain=$CACHE/$variant/$ARCH-${config%%+*}
+if [ "$plain" != "$out" ] && [ -d "$plain" ]; then
+	rm -rf "$out"
+	cp -a "$plain" "$out"
+fi
 mkdir -p "$out" "$RUN_LOGS"
 rm -f "$out/.anon-key"
 # shellcheck disable=SC2086

@@ -4,7 +4,8 @@
 #   quick      KUnit on UML and the series' own selftests, with T= the one selftest
 #   selftests  the series' own selftests
 #   kunit      KUnit, on UML or ARCH=
-#   matrix     KUnit and the series' own selftests on ARCH, on the kernel CONFIG (full.sh)
+#   matrix     KUnit and the series' own selftests on ARCH, on the kernel CONFIG; or KUnit alone, on
+#              KUNIT_ARCH (full.sh)
 #   baseline   the base tree's selftests on the base; writes configs/baseline.ARCH
 # T=NAME runs one test.
 . "$(dirname "$0")/common.sh"
@@ -111,8 +112,12 @@ selftests | quick)
 	;;
 matrix)
 	ARCHES=$ARCH
-	run_guests own device
-	run_kunit "$ARCH" test
+	if [ -n "${KUNIT_ARCH:-}" ]; then
+		run_kunit "$KUNIT_ARCH"
+	else
+		run_guests own device
+		run_kunit "$ARCH" test
+	fi
 	# What a configuration does not have is skipped, with the test's own reason.
 	set_args="$set_args --skips"
 	;;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# full.sh: KUnit and the series' selftests on every kernel of configs/matrix (T=NAME: on one).
+# full.sh: KUnit and the series' selftests on every kernel of configs/matrix (T=NAME: on one), of
+# 32-bit kernels KUnit alone.
 # Writes docs/matrix.txt: a row for each, replaced when it runs again.
 . "$(dirname "$0")/common.sh"
 
@@ -7,7 +8,9 @@ table=$TOP/docs/matrix.txt
 rows=$RUN_LOGS/rows
 mkdir -p "$RUN_LOGS"
 sed '/^#/d; /^ *$/d' "$TOP/configs/matrix" |
-	awk -v t="${T:-}" -v arches=" ${ARCHES:?} " '(t == "" || $1 == t) && index(arches, " " $2 " ")' >"$rows"
+	awk -v t="${T:-}" -v arches=" ${ARCHES:?} " '
+		{ of = $2 == "i386" ? "x86_64" : $2 == "arm" ? "arm64" : $2 }
+		(t == "" || $1 == t) && index(arches, " " of " ")' >"$rows"
 [ -s "$rows" ] || die "configs/matrix has no ${T:-row} for $ARCHES"
 
 [ -f "$table" ] || printf '%s\n' "# Written by make check-full: what ran when, on which series (git's hash of series/), with what result." >"$table"
@@ -15,7 +18,11 @@ failed=0 n=0
 while read -r name arch options <&3; do
 	n=$((n + 1))
 	stage "$n of $(wc -l <"$rows"): $name on $arch"
-	export CONFIG="debug+$name" EXTRA="$options" ARCH="$arch" ARCHES="$arch"
+	export CONFIG="debug+matrix" EXTRA="$options" KUNIT_ARCH=
+	case $arch in
+	i386 | arm) KUNIT_ARCH=$arch ;;
+	*) export ARCH="$arch" ARCHES="$arch" ;;
+	esac
 	start=$(date +%s)
 	log=$RUN_LOGS/$name-$arch.log
 	RUN_LOGS=$RUN_LOGS/$name-$arch T='' "$TOP/scripts/check.sh" matrix >"$log" 2>&1 && good=yes || good=no

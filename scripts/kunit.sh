@@ -1,7 +1,7 @@
 #!/bin/sh
-# kunit.sh um|x86_64|arm64 [test]: run lib/kunit-anon with the kernel's own kunit.py, on a kernel
-# that kunit.py builds from the series and the suite's .kunitconfig; with "test" on the test kernel,
-# which has the suite built in. Leaves $RUN_LOGS/kunit-ARCH.log.
+# kunit.sh um|x86_64|arm64|i386|arm [test]: run lib/kunit-anon with the kernel's own kunit.py, on a
+# kernel that kunit.py builds from the series and the suite's .kunitconfig; with "test" on the test
+# kernel, which has the suite built in. Leaves $RUN_LOGS/kunit-ARCH.log.
 # KUNITCONFIG=<folder in the tree> runs another suite, T= one test,
 # VARIANT=step what source.sh calls so.
 . "$(dirname "$0")/common.sh"
@@ -30,15 +30,19 @@ kunit() {
 }
 
 cd "$src"
-# What UML does not have is in a file of its own. UML's early boot unlocks what was locked before
-# lockdep was up: lockdep warns and turns itself off for the whole run. The PCI that
-# kunit.py adds for others' tests is not needed here.
+# What UML does not have is in a file of its own; 32 bits have some of it. UML's early boot unlocks
+# what was locked before lockdep was up: lockdep warns and turns itself off for the whole run. The
+# PCI that kunit.py adds for others' tests is not needed here.
 set -- --kunitconfig "$config"
-if [ "$arch" = um ]; then
-	set -- "$@" --kconfig_add CONFIG_PROVE_LOCKING=n --kconfig_add CONFIG_KUNIT_UML_PCI=n
-elif [ -f "$src/$config/smp.kunitconfig" ]; then
-	set -- "$@" --kunitconfig "$config/smp.kunitconfig"
-fi
+add() { for _symbol; do printf ' --kconfig_add CONFIG_%s' "$_symbol"; done; }
+has_32="SMP=y TRANSPARENT_HUGEPAGE=y TRANSPARENT_HUGEPAGE_MADVISE=y FAULT_INJECTION=y FAILSLAB=y"
+# shellcheck disable=SC2046,SC2086
+case $arch in
+um) set -- "$@" $(add PROVE_LOCKING=n KUNIT_UML_PCI=n) ;;
+i386) set -- "$@" $(add $has_32) ;;
+arm) set -- "$@" $(add $has_32 ARM_LPAE=y) ;;
+*) [ ! -f "$src/$config/smp.kunitconfig" ] || set -- "$@" --kunitconfig "$config/smp.kunitconfig" ;;
+esac
 if [ $variant != test ]; then
 	stage "KUnit on $arch: configure and build" "run"
 	run_logged "$RUN_LOGS/kunit-$arch-build.log" kunit config "$@" ||
