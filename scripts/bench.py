@@ -19,6 +19,7 @@ import os
 import re
 import statistics
 import sys
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VARIANTS = ('base', 'series')
@@ -47,9 +48,9 @@ GROUPS = {
     'thp': ('Transparent huge pages',
             ('THP fault', 'THP split', 'mprotect split of a THP')),
     'lock': ('mmap_lock held for write',
-             ('lock held: split, first', 'lock held: split, later', 'lock held: mremap, first',
-              'lock held: mremap, later', 'lock held: fork, first', 'lock held: fork, later',
-              'lock held: MERGEABLE')),
+             ('lock held: split, first', 'lock held: split, later', 'lock held: merge of two',
+              'lock held: merge of three', 'lock held: mremap, first', 'lock held: mremap, later',
+              'lock held: fork, first', 'lock held: fork, later', 'lock held: MERGEABLE')),
 }
 
 
@@ -92,16 +93,22 @@ def digits(value):
 
 
 def describe(samples):
-    return {'n': len(samples), 'min': digits(min(samples)), 'mean': digits(statistics.mean(samples)),
-            'stddev': digits(statistics.stdev(samples)) if len(samples) > 1 else 0,
+    return {'n': len(samples), 'min': digits(min(samples)),
+            'median': digits(statistics.median(samples)), 'mean': digits(statistics.mean(samples)),
+            'stddev': digits(statistics.stdev(samples)) if len(samples) > 1 else None,
             'max': digits(max(samples))}
 
 
 def compare(base, series):
-    """The ratio is that of the minima: what disturbs an operation only adds to it."""
+    """The ratio is that of the medians: an interrupt in one repetition does not count."""
     row = {'base': describe(base), 'series': describe(series)}
-    row['ratio'] = round(min(series) / min(base), 4) if min(base) else None
+    middle = statistics.median(base)
+    row['ratio'] = round(statistics.median(series) / middle, 4) if middle else None
     return row
+
+
+def number(value, width):
+    return f'{"-":>{width}}' if value is None else f'{value:{width}.0f}'
 
 
 def memory_of(titles, both):
@@ -132,8 +139,9 @@ def memory_table(phases):
             line = f'  {cache:17}'
             for variant, size in zip(VARIANTS, row.get('size', (0, 0))):
                 stat = row[variant]
-                line += f'{stat["mean"]:8.0f}{stat["stddev"]:7.0f}{stat["mean"] * size / 1024:7.0f}' \
-                    if size else f'{"":8}{"":7}{stat["mean"]:7.0f}'
+                line += (f'{stat["median"]:8.0f}{number(stat["stddev"], 7)}'
+                         f'{stat["median"] * size / 1024:7.0f}') \
+                    if size else f'{"":8}{"":7}{stat["median"]:7.0f}'
             ratio = '-' if row['ratio'] is None else f'{row["ratio"]:.3f}'
             lines.append(f'{line}{ratio:>8}')
     return lines
@@ -152,6 +160,14 @@ def series_id():
     return digest.hexdigest()[:16]
 
 
+def config_id(arch):
+    digest = hashlib.sha256()
+    for name in 'common', 'plain', arch:
+        with open(f'{TOP}/configs/{name}.config', 'rb') as file:
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
 def collect(logs, arch):
     """Return what one architecture's part of the run measured."""
     result = {'ops': {}}
@@ -166,8 +182,12 @@ def collect(logs, arch):
         result['ops'].setdefault(name, {}).setdefault(axis, {})[str(x)] = \
             compare(both[0][key], both[1][key])
     with open(f'{logs}/base/console.log', encoding='utf-8', errors='replace') as file:
-        result['qemu'] = file.readline().strip()
-    result['arch'], result['series'] = arch, series_id()
+        console = file.read()
+    kernel = re.search(r'Linux version (\S+) \(.*?\) \((.*?),', console)
+    result['run'] = {
+        'date': time.strftime('%Y-%m-%d'), 'series': series_id(), 'qemu': console.split('\n')[0],
+        'kernel': kernel[1] if kernel else '?', 'compiler': kernel[2] if kernel else '?',
+        'config': config_id(arch), 'seconds': round(time.time() - int(os.environ.get('RUN_START', 0)))}
     return result
 
 
@@ -180,25 +200,10 @@ def dump(value):
 
 # ------------------------------------------------------------------------------------- tables
 
-def table_ratios(arch, names):
-    """One line for each operation and axis: the cost on the base, and the change, by size."""
-    lines = []
-    for name in names:
-        for axis, points in arch['ops'].get(name, {}).items():
-            lines.append(f'{name}, by {axis}')
-            lines.append('  ' + ''.join(f'{x:>10}' for x in points))
-            lines.append('  ' + ''.join(f'{row["base"]["min"]:10.0f}' for row in points.values()) +
-                         '  base')
-            lines.append('  ' + ''.join(f'{row["series"]["min"]:10.0f}'
-                                        for row in points.values()) + '  series')
-            lines.append('  ' + ''.join(f'{100 * (row["ratio"] - 1):+9.1f}%'
-                                        for row in points.values()))
-    return lines
-
-
 def table_all(arch, names):
-    head = f'{"":34} {"":>3}' + 2 * f'{"min":>10}{"mean":>10}{"stddev":>8}{"max":>10}  '
-    lines = [f'{"":38} {"base":>30} {"series":>39}', head + f'{"ratio":>6}']
+    head = f'{"":34} {"n":>3}' + \
+        2 * f'{"min":>10}{"median":>10}{"mean":>10}{"stddev":>8}{"max":>10}  '
+    lines = [f'{"":38} {"base":>40} {"series":>49}', head + f'{"ratio":>6}']
     for name in names:
         for axis, points in arch['ops'].get(name, {}).items():
             for x, row in points.items():
@@ -206,8 +211,8 @@ def table_all(arch, names):
                 line = f'{title:34} {row["base"]["n"]:3}'
                 for variant in VARIANTS:
                     stat = row[variant]
-                    line += (f'{stat["min"]:10.0f}{stat["mean"]:10.0f}{stat["stddev"]:8.0f}'
-                             f'{stat["max"]:10.0f}  ')
+                    line += (f'{stat["min"]:10.0f}{stat["median"]:10.0f}{stat["mean"]:10.0f}'
+                             f'{number(stat["stddev"], 8)}{stat["max"]:10.0f}  ')
                 lines.append(f'{line}{row["ratio"]:6.3f}')
     return lines
 
@@ -223,7 +228,7 @@ def changes(arch, worse):
 def table_changes(arch, worse):
     lines = [f'{"":44} {"base":>10} {"series":>10} {"change":>10}']
     for ratio, name, axis, x, row in changes(arch, worse):
-        base, series = row['base']['min'], row['series']['min']
+        base, series = row['base']['median'], row['series']['median']
         lines.append(f'{f"{name}, {x} {axis}":44} {base:10.0f} {series:10.0f} {series - base:+10.0f}'
                      f' {100 * (ratio - 1):+7.1f}%')
     return lines
@@ -251,18 +256,20 @@ HEADLINE = (
     ('THP fault', 'THPs', '1', 'THP fault'),
     ('THP split', 'THPs', '1', 'THP split'),
     ('fault in a threaded program', 'threads', '16', 'fault, 16 threads'),
-    ('mprotect split, first', 'pages', '4096', 'split, first, of 4096 pages (the bound)'),
+    ('mprotect split, first', 'pages', '4096', 'first split of 4096 pages (the bound)'),
     ('lock held: split, first', 'pages', '4096', 'mmap_lock held for this'),
+    ('lock held: merge of three', 'pages', '4096', 'mmap_lock held: 3 of those merge'),
+    ('lock held: fork, first', 'VMAs', '100', 'mmap_lock held: fork of 100, first'),
 )
 
 
 def table_headline(arch):
-    lines = [f'{"instructions":40}{"base":>9}{"series":>9}{"change":>8}']
+    lines = [f'{"instructions":38}{"base":>9}{"series":>9}{"change":>9}']
     for name, axis, x, title in HEADLINE:
         row = arch['ops'][name][axis][x]
-        base, series = row['base']['min'], row['series']['min']
-        lines.append(f'{title:40}{base:9.0f}{series:9.0f}{series - base:+8.0f}'
-                     f'{100 * (row["ratio"] - 1):+7.1f}%')
+        base, series = row['base']['median'], row['series']['median']
+        lines.append(f'{title:38}{base:9.0f}{series:9.0f}{series - base:+9.0f}'
+                     f'{100 * (row["ratio"] - 1):+8.1f}%')
     return lines
 
 
@@ -316,10 +323,10 @@ def short(value):
 
 
 def panel_lines(left, top, title, axis, points):
-    """The minimum of both by size, both scales logarithmic; the mean of base and series differ
+    """The median of both by size, both scales logarithmic; the mean of base and series differ
     by less than the line is wide in most of them, so the change is written there."""
     xs = [max(1, int(x)) for x in points]
-    values = [row[variant]['min'] for row in points.values() for variant in VARIANTS]
+    values = [row[variant]['median'] for row in points.values() for variant in VARIANTS]
     low, high = math.log(min(values) * 0.8), math.log(max(values) * 1.25)
     x0, y0, width, height = left + 44, top + 24, PANEL_W - 64, PANEL_H - 62
     span = math.log(xs[-1] / xs[0]) or 1
@@ -333,7 +340,7 @@ def panel_lines(left, top, title, axis, points):
            text_at(x0 - 3, y0 + 8, short(max(values)), 9, 'end'),
            text_at(x0 - 3, y0 + height, short(min(values)), 9, 'end')]
     for variant in VARIANTS:
-        spots = [place(x, row[variant]['min']) for x, row in zip(xs, points.values())]
+        spots = [place(x, row[variant]['median']) for x, row in zip(xs, points.values())]
         path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in spots)
         out.append(f'<polyline points="{path}" fill="none" stroke="{COLORS[variant]}"'
                    ' stroke-width="1.5"/>')
@@ -351,16 +358,16 @@ def panel_lines(left, top, title, axis, points):
 def panel_bars(left, top, phase):
     """Active objects, base and series."""
     caches = phase['caches']
-    most = max(row[variant]['mean'] for row in caches.values() for variant in VARIANTS) or 1
+    most = max(row[variant]['median'] for row in caches.values() for variant in VARIANTS) or 1
     out = [text_at(left + 6, top + 14, phase['title'], 9.5)]
     for i, (cache, row) in enumerate(caches.items()):
         y = top + 28 + 32 * i
         out.append(text_at(left + 84, y + 15, cache, 9, 'end'))
         for j, variant in enumerate(VARIANTS):
-            width = 110 * row[variant]['mean'] / most
+            width = 110 * row[variant]['median'] / most
             out.append(f'<rect x="{left + 88}" y="{y + 12 * j}" width="{width:.1f}" height="10"'
                        f' fill="{COLORS[variant]}"/>')
-            out.append(text_at(left + 91 + width, y + 12 * j + 9, f'{row[variant]["mean"]:.0f}', 9))
+            out.append(text_at(left + 91 + width, y + 12 * j + 9, f'{row[variant]["median"]:.0f}', 9))
     return out
 
 
@@ -409,13 +416,16 @@ def page(data):
            'goes on by one with each instruction, of user space and kernel together. No figure is a',
            'time on real hardware: caches, memory latency and other CPUs do not exist here.',
            'A page is cleared or copied by 512 of them on x86_64, by far fewer on arm64. Ratios',
-           'and changes are those of the minima, as interrupts only add. ``n`` repetitions follow',
-           'one that is not counted. Each operation ran in a process of its own, without address',
-           'space randomisation, on VMAs with holes between them; base shares no anon_vma between',
-           'them, which is the best case of the series. "by VMAs": so many of 4 pages, all touched;',
-           'the cost is that of one VMA (fork, exec and exit: of the process; reclaim, migration and',
-           'KSM: of a page). "by pages": one VMA with so many touched pages. 4096 pages are the',
-           'bound; a VMA of 8192 is never marked ("merge" joins two, each of half the pages).',
+           'and changes are those of the medians. ``n`` repetitions follow one that is not counted.',
+           'Each operation ran in a process of its own, without address space randomisation, on VMAs',
+           'with holes between them; base shares no anon_vma between them, which is the best case of',
+           'the series. "by VMAs": so many of 4 pages, all touched; the cost is that of one VMA (fork,',
+           'exec and exit: of the process; reclaim, migration and KSM: of a page). "by pages": one VMA',
+           'with so many touched pages. 4096 pages are the bound; a VMA of 8192 is never marked',
+           '("merge" joins two, each of half the pages, "lock held: merge" two or three, each of so',
+           'many). The memory is that of processes of their own, of the program (a) and a zygote (b);',
+           'what is left after reclaim, migration, compaction, KSM and forks was looked at for (a)',
+           'alone. Forks in a chain have 100 VMAs, threads 50 mappings of 16 pages each.',
            '', '.. contents::', '   :depth: 2', '']
 
     def block(lines):
@@ -425,7 +435,10 @@ def page(data):
         out.extend([title, line * len(title), ''])
     for name, arch in data.items():
         head(name, '=')
-        out.extend([arch['qemu'] + f'. Core patches: {arch["series"]}.', ''])
+        run = arch['run']
+        out.extend([f'Linux {run["kernel"]}, {run["compiler"]}, {run["qemu"]}; {run["date"]},',
+                    f'{run["seconds"] // 60} minutes with the builds. Core patches'
+                    f' {run["series"]}, configuration {run["config"]}.', ''])
         head('Memory', '-')
         out.extend([f'.. image:: bench-memory-{name}.svg', ''])
         for part in ('memory', 'decay', 'programs'):
@@ -470,7 +483,7 @@ def do_collect(args):
         data[arch] = collect(os.path.join(args.logs, arch), arch)
     # An architecture that was measured with other patches is not compared with these.
     data = {arch: data[arch] for arch in sorted(data, reverse=True)
-            if data[arch]['series'] == series_id()}
+            if data[arch]['run']['series'] == series_id()}
     for path in glob.glob(f'{args.docs}/bench-*.svg'):
         os.unlink(path)
     write_text(f'{args.docs}/bench.json', dump(data))
@@ -511,7 +524,7 @@ def do_check():
                     ', '.join(bad))
     print(f'{len(made)} files and {used} tables agree with docs/bench.json')
     for name, arch in data.items():
-        if arch['series'] != series_id():
+        if arch['run']['series'] != series_id():
             print(f'(the core patches have changed since {name} was measured)')
 
 

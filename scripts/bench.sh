@@ -1,11 +1,11 @@
 #!/bin/sh
 # bench.sh demo|bench|waits: run the same programs on the plain kernels of base and series and compare.
 #   demo   the memory that the series saves
-#   bench  every group, for ARCH=; writes docs/bench.*, and the tables made
+#   bench  every group, on both architectures or ARCH=; writes docs/bench.*, and the tables made
 #          of it in README.md, docs/design.rst and series/cover-letter
 #   waits  how long writers of a VMA take while others look at its folios; writes docs/waits.txt
 # QUICK=1: fewer sizes and repetitions; the results stay with the logs.
-archs=${ARCH:-x86_64}
+archs=${ARCH:-x86_64 arm64}
 . "$(dirname "$0")/common.sh"
 
 # Build both and boot them with the tests in $RUN_LOGS/tests: at once if there is a CPU for each,
@@ -55,7 +55,7 @@ bench)
 waits)
 	echo "waits 120 /tests/bench/waits" >"$RUN_LOGS/tests"
 	pair one-by-one
-	awk '
+	awk -v arch="$ARCH" '
 		FNR == 1 { variant++ }
 		$1 == "wait" {
 			if (!($2 in total)) loads[++nr] = $2
@@ -64,7 +64,8 @@ waits)
 		}
 		END {
 			print "mprotect() of a whole VMA of 1 MiB while its pages migrate between nodes or are visited by rmap"
-			print "walks: how many of its calls took less than that, in percent (make waits)."
+			print "walks, of one of 2 MiB while it is a huge page that is split and collapsed: how many of its calls"
+			print "took less than that, in percent (make waits, " arch ")."
 			for (l = 1; l <= nr; l++) {
 				printf "\n%-12s %12s %12s\n", loads[l], "base", "series"
 				printf "%-12s %12d %12d\n", "calls", sum[1, loads[l]], sum[2, loads[l]]
@@ -83,12 +84,12 @@ waits)
 arch)
 	"$TOP/scripts/debian.sh" programs bash coreutils dash gcc gzip libc6-dev mawk nodejs python3 \
 		redis-server sqlite3 >/dev/null
-	[ -n "${QUICK:-}" ] && set -- quick 2 2 200 || set -- '' 3 5 1000
+	[ -n "${QUICK:-}" ] && set -- quick 2 1 2 200 || set -- '' 3 3 5 1000
 	cat >"$RUN_LOGS/tests" <<-EOF
 	ops 1200 /tests/bench/ops $1
 	memory 600 /tests/bench/memory repeat $2
-	decay 600 /tests/bench/memory decay $3
-	programs 1200 /tests/bench/memory programs $4
+	decay 600 /tests/bench/memory decay $3 $4
+	programs 1200 /tests/bench/memory programs $3 $5
 	EOF
 	ICOUNT=1 INITRD=$CACHE/debian-programs-$ARCH/debian.cpio pair
 	;;

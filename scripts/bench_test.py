@@ -21,7 +21,7 @@ BLOCK = 'Before.\n\nMeasured by make bench, {}:\n\n{}  stale 1 2\n\nAfter.\n'
 def ops(cost):
     """What ops.c prints, for every row of the headline."""
     return ''.join(f'op {name}: {axis} {x} 10 {10 * (cost + extra)}\n'
-                   for name, axis, x, _ in bench.HEADLINE for extra in (0, 7)) + 'done\n'
+                   for name, axis, x, _ in bench.HEADLINE for extra in (7, 0, 0)) + 'done\n'
 
 
 def memory(phases, count):
@@ -36,12 +36,14 @@ class BenchTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.top)
         for variant, cost, count in (('base', 4000, 20000), ('series', 3000, 400)):
             for name, text in (('ops', ops(cost)), ('memory', memory('ab', count)),
-                               ('decay', memory('c', count)), ('console', 'QEMU 7.2\n')):
+                               ('decay', memory('c', count)), ('console', 'QEMU 7.2\n[    0.0] Linux version 7.3.4 (a@b) (clang 19, LLD 19) #1\n')):
                 self.write(f'logs/x86_64/{variant}/{name}.{"log" if name == "console" else "ktap"}',
                            text)
         self.write('README.md', BLOCK.format('operations on x86_64', '    '))
         self.write('docs/design.rst', BLOCK.format('memory on x86_64', '  ').replace('64:', '64::'))
         self.write('series/cover-letter', 'No table.\n')
+        for name in 'common', 'plain', 'x86_64':
+            self.write(f'configs/{name}.config', f'CONFIG_{name}=y\n')
         self.write('series/0002-mm-rmap.patch', 'message\n---\n\ndiff --git code\n')
 
     def write(self, name, text):

@@ -5,8 +5,8 @@
  *
  *   memory                            once
  *   memory repeat N                   N times
- *   memory decay ROUNDS               what is left after reclaim, migration, compaction, KSM, fork
- *   memory programs MS                each of /debian/programs, stopped after so many ms of CPU time
+ *   memory decay N ROUNDS             what is left after reclaim, migration, compaction, KSM, fork
+ *   memory programs N MS              each of /debian/programs, stopped after so many ms of CPU time
  *
  * Prints "phase PHASE DESCRIPTION", "mem PHASE CACHE ACTIVE_OBJECTS OBJECT_SIZE" and, at the end,
  * "done". Needs root, /proc, /sys, slab_nomerge and a machine that does nothing else.
@@ -455,6 +455,13 @@ static void program(const char *name, long milliseconds)
 		err(1, "%s", path);
 }
 
+static void mount_debian(void)
+{
+	if (mount("proc", "/debian/proc", "proc", 0, NULL) ||
+	    mount("/dev", "/debian/dev", NULL, MS_BIND, NULL))
+		err(1, "/debian");
+}
+
 static void programs(long milliseconds)
 {
 	struct dirent **entries;
@@ -462,9 +469,6 @@ static void programs(long milliseconds)
 
 	if (count < 3)
 		errx(1, "/debian/programs has no program");
-	if (mount("proc", "/debian/proc", "proc", 0, NULL) ||
-	    mount("/dev", "/debian/dev", NULL, MS_BIND, NULL))
-		err(1, "/debian");
 	phase("before", "no program yet");
 	for (int i = 0; i < count; i++) {
 		if (entries[i]->d_name[0] != '.')
@@ -474,6 +478,8 @@ static void programs(long milliseconds)
 
 int main(int argc, char **argv)
 {
+	int times;
+
 	page = sysconf(_SC_PAGESIZE);
 	if (argc == 2 && !strcmp(argv[1], "unrelated")) {
 		const struct sigaction action = { .sa_handler = asked, .sa_flags = SA_RESTART };
@@ -488,12 +494,15 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 
-	if (argc == 3 && !strcmp(argv[1], "decay")) {
-		decay(atoi(argv[2]));
-	} else if (argc == 3 && !strcmp(argv[1], "programs")) {
-		programs(atol(argv[2]));
-	} else {
-		for (int i = argc == 3 ? atoi(argv[2]) : 1; i > 0; i--)
+	times = argc > 2 ? atoi(argv[2]) : 1;
+	if (argc == 4 && !strcmp(argv[1], "programs"))
+		mount_debian();
+	for (int i = 0; i < times; i++) {
+		if (argc == 4 && !strcmp(argv[1], "decay"))
+			decay(atoi(argv[3]));
+		else if (argc == 4)
+			programs(atol(argv[3]));
+		else
 			workload();
 	}
 	puts("done");

@@ -703,6 +703,30 @@ static void seq_hold_fork(void)
 	hold("lock held: fork, later", hold_fork);
 }
 
+static void merge_parts(void)
+{
+	if (mprotect(area + pages * page, pages * page, PROT_READ | PROT_WRITE))
+		err(1, "mprotect");
+}
+
+/* The second of so many neighbours becomes like the others, and all are one. */
+static void hold_merge(const char *name, long parts)
+{
+	area = reserve(parts * pages * page);
+	map_at(area, parts * pages * page);
+	if (mprotect(area + pages * page, pages * page, PROT_READ | PROT_WRITE | PROT_EXEC))
+		err(1, "mprotect");
+	for (long i = 0; i < parts * pages; i++)
+		*(volatile long *)(area + i * page) = i + 1;
+	hold(name, merge_parts);
+}
+
+static void seq_hold_merge(void)
+{
+	hold_merge("lock held: merge of two", 2);
+	hold_merge("lock held: merge of three", 3);
+}
+
 static void seq_hold_mergeable(void)
 {
 	map_and_touch();
@@ -740,7 +764,8 @@ static const struct {
 	{ "threads", seq_threads, true, 1 << THREADS, 1 },
 	{ "hold-split", seq_hold_split, false, ON_PAGES, 1024 },
 	{ "hold-move", seq_hold_move, false, ON_PAGES, 1024 },
-	{ "hold-fork", seq_hold_fork, false, ON_PAGES, 1024 },
+	{ "hold-merge", seq_hold_merge, false, ON_PAGES, 1024 },
+	{ "hold-fork", seq_hold_fork, false, ON_BOTH, 1024 },
 	{ "hold-mergeable", seq_hold_mergeable, false, ON_PAGES, 1024 },
 	/* The last one: from here on memory is charged to cgroups. */
 	{ "reclaim", seq_reclaim, false, ON_BOTH, 16 },
@@ -830,7 +855,7 @@ int main(int argc, char **argv)
 		{ PAGES, 1, 20, 3 }, { PAGES, 4, 20, 3 }, { PAGES, 16, 10, 3 },
 		{ PAGES, 64, 10, 0 }, { PAGES, 256, 10, 2 }, { PAGES, 1024, 5, 0 },
 		{ PAGES, 4096, 5, 3 }, { PAGES, 8192, 5, 2 },
-		{ DEPTH, 16, 10, 3 }, { THPS, 1, 10, 3 }, { THPS, 10, 5, 0 },
+		{ DEPTH, 64, 5, 2 }, { THPS, 1, 10, 3 }, { THPS, 10, 5, 0 },
 		{ THPS, 100, 3, 0 }, { THREADS, 1, 10, 3 }, { THREADS, 4, 10, 0 },
 		{ THREADS, 16, 5, 2 }, { THREADS, 64, 3, 0 },
 	};
