@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * How long a writer of a VMA takes while others look at its folios: mprotect() of a whole VMA, again
- * and again, alone, while its pages migrate from node to node, and while rmap walks visit them.
+ * and again, alone, while its pages migrate from node to node, while rmap walks visit them, and while
+ * they are a huge page that is split and collapsed.
  *
  * Prints "wait LOAD FLOOR_LOG2_NS COUNT" for each bucket and, at the end, "done".
  */
@@ -19,8 +20,12 @@
 #include <unistd.h>
 
 #define PAGES		256
+#define HUGE		(2UL << 20)	/* with pages of 4 KiB */
 #define SECONDS		10
 #define MPOL_MF_MOVE	2
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
 
 static char *area;
 static long page;
@@ -75,25 +80,60 @@ static void *walk(void *unused)
 	return NULL;
 }
 
-static void measure(const char *name, void *(*load)(void *))
+static long splits(void)
+{
+	char line[80];
+	long count = -1;
+	FILE *file = fopen("/proc/vmstat", "r");
+
+	while (file && count < 0 && fgets(line, sizeof(line), file))
+		sscanf(line, "thp_split_page %ld", &count);
+	if (count < 0)
+		err(1, "/proc/vmstat has no thp_split_page");
+	fclose(file);
+	return count;
+}
+
+static void *split(void *unused)
+{
+	const long before = splits();
+	int all = open("/sys/kernel/debug/split_huge_pages", O_WRONLY);
+
+	while (!stop) {
+		if (write(all, "1", 1) != 1)
+			err(1, "split_huge_pages");
+		/* Fails for a page that is being looked at. */
+		madvise(area, HUGE, MADV_COLLAPSE);
+	}
+	close(all);
+	if (splits() < before + SECONDS)
+		errx(1, "%ld huge pages were split", splits() - before);
+	printf("split %ld\n", splits() - before);
+	return NULL;
+}
+
+static void measure(const char *name, void *(*load)(void *), size_t length)
 {
 	long buckets[64] = {}, end, start;
 	pthread_t thread;
+	char *hole;
 
 	/* PROT_NONE on both sides keeps other VMAs away. */
-	area = mmap(NULL, (PAGES + 2) * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (area == MAP_FAILED)
+	hole = mmap(NULL, length + 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (hole == MAP_FAILED)
 		err(1, "mmap");
-	area += page;
-	if (mprotect(area, PAGES * page, PROT_READ | PROT_WRITE))
+	area = (char *)(((uintptr_t)hole + HUGE) & -HUGE);
+	if (mprotect(area, length, PROT_READ | PROT_WRITE))
 		err(1, "mprotect");
-	memset(area, 1, PAGES * page);
+	if (load == split)
+		madvise(area, length, MADV_HUGEPAGE);
+	memset(area, 1, length);
 	stop = false;
 	if (load && pthread_create(&thread, NULL, load, NULL))
 		err(1, "pthread_create");
 	end = now() + SECONDS * 1000000000L;
 	for (int prot = PROT_READ; (start = now()) < end; prot ^= PROT_WRITE) {
-		if (mprotect(area, PAGES * page, prot))
+		if (mprotect(area, length, prot))
 			err(1, "mprotect");
 		buckets[63 - __builtin_clzl(now() - start)]++;
 		usleep(100);
@@ -101,7 +141,7 @@ static void measure(const char *name, void *(*load)(void *))
 	stop = true;
 	if (load)
 		pthread_join(thread, NULL);
-	munmap(area - page, (PAGES + 2) * page);
+	munmap(hole, length + 2 * HUGE);
 	for (int i = 0; i < 64; i++)
 		if (buckets[i])
 			printf("wait %s %d %ld\n", name, i, buckets[i]);
@@ -110,9 +150,10 @@ static void measure(const char *name, void *(*load)(void *))
 int main(void)
 {
 	page = sysconf(_SC_PAGESIZE);
-	measure("alone", NULL);
-	measure("migration", migrate);
-	measure("walks", walk);
+	measure("alone", NULL, PAGES * page);
+	measure("migration", migrate, PAGES * page);
+	measure("walks", walk, PAGES * page);
+	measure("split", split, HUGE);
 	puts("done");
 	return 0;
 }
