@@ -336,10 +336,11 @@ class Series:
             cells = []
             for path in self.args.objects:
                 output = run('pahole', '-C', name, path)
-                size = re.search(r'size: (\d+), cachelines: (\d+), members: (\d+)', output)
-                if not size:
+                # The last one: those before it are of the structs inside.
+                sizes = re.findall(r'^\t/\* size: (\d+), cachelines: (\d+), members: (\d+)', output, re.M)
+                if not sizes:
                     raise ValueError(f'pahole knows no struct {name} in {path}')
-                cells += size.groups()
+                cells += sizes[-1]
             rows.append((name, *(f'{a} / {b}' if a != b else a for a, b in zip(cells[:3], cells[3:]))))
         print('base / series where they differ:\n')
         print(table(('struct', 'bytes', 'cache lines', 'members'), rows))
