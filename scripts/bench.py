@@ -263,6 +263,30 @@ HEADLINE = (
 )
 
 
+# What the sentences of the texts say of x86_64: a number in instructions, rounded; base, series or
+# change, of so many.
+FACTS = (
+    (r'a page costs (\d+) instructions less to\s+reclaim', 'change', -1,
+     ('reclaim to swap', 'VMAs', '100')),
+    (r'to\s+reclaim\s+and (\d+) less to migrate', 'change', -1, ('migration', 'VMAs', '100')),
+    (r'about (\d+) instructions for each\s+marked VMA of 4 pages', 'change', 100,
+     ('fork, first', 'VMAs', '100')),
+    (r'against (\d+) saved by its first touch', 'change', -1, ('first touch', 'VMAs', '100')),
+    (r'pay the same, a merge of two (\d+)', 'change', 1, ('merge, first', 'VMAs', '100')),
+    (r'and all about (\d+) instructions for each page', 'change', 4096,
+     ('mprotect split, first', 'pages', '4096')),
+    (r'(\d+) instructions (?:more with the mmap_lock held|to the time)', 'change', 1,
+     ('lock held: split, first', 'pages', '4096')),
+    (r'(?:split needs|on the\s+base) (\d+)(?: on\s+the\s+base|; an mremap)', 'base', 1,
+     ('lock held: split, first', 'pages', '4096')),
+    (r'an mremap: (\d+)', 'series', 1, ('lock held: mremap, first', 'pages', '4096')),
+    (r'merge of three:? (\d+)', 'series', 1, ('lock held: merge of three', 'pages', '4096')),
+    (r'A later split costs about (\d+) instructions more', 'change', 1,
+     ('mprotect split, later', 'VMAs', '100')),
+    (r'a later merge (\d+)', 'change', 1, ('merge back', 'VMAs', '100')),
+)
+
+
 def table_headline(arch):
     lines = [f'{"instructions":38}{"base":>9}{"series":>9}{"change":>9}']
     for name, axis, x, title in HEADLINE:
@@ -270,6 +294,15 @@ def table_headline(arch):
         base, series = row['base']['median'], row['series']['median']
         lines.append(f'{title:38}{base:9.0f}{series:9.0f}{series - base:+9.0f}'
                      f'{100 * (row["ratio"] - 1):+8.1f}%')
+    return lines
+
+
+def table_sums(programs):
+    lines = [f'{"KiB of the three caches":48}{"base":>8}{"series":>8}{"ratio":>7}']
+    for phase in programs[1:]:
+        row = phase['caches']['sum']
+        lines.append(f'{phase["title"]:48}{row["base"]["median"]:8.0f}'
+                     f'{row["series"]["median"]:8.0f}{row["ratio"]:7.3f}')
     return lines
 
 
@@ -281,9 +314,26 @@ def tables(data):
         result[f'decay on {name}'] = memory_table(arch['decay'])
         if 'programs' in arch:
             result[f'programs on {name}'] = memory_table(arch['programs'])
+            result[f'sums on {name}'] = table_sums(arch['programs'])
         result[f'operations on {name}'] = table_headline(arch)
         result[f'regressions on {name}'] = table_changes(arch, True)
     return result
+
+
+def wrong_facts(arch):
+    """Return what the texts say and bench.json does not, within five percent."""
+    wrong, texts = [], {name: read_text(f'{TOP}/{name}') for name in TEXTS}
+    for pattern, kind, parts, (name, axis, x) in FACTS:
+        row = arch['ops'][name][axis][x]
+        base, series = row['base']['median'], row['series']['median']
+        value = {'base': base, 'series': series, 'change': series - base}[kind] / parts
+        said = [(path, int(number)) for path, text in texts.items()
+                for number in re.findall(pattern, text)]
+        if not said:
+            wrong.append(f'no text has "{pattern}"')
+        wrong += [f'{path} says {number} for {name}, {x} {axis}: {value:.0f}'
+                  for path, number in said if abs(number - value) > 0.05 * abs(value)]
+    return wrong
 
 
 def fill(text, known, path):
@@ -522,7 +572,9 @@ def do_check():
     if bad:
         raise Error('these do not agree with docs/bench.json, make bench writes them: ' +
                     ', '.join(bad))
-    print(f'{len(made)} files and {used} tables agree with docs/bench.json')
+    if 'x86_64' in data and (wrong := wrong_facts(data['x86_64'])):
+        raise Error('sentences do not agree with docs/bench.json: ' + '; '.join(wrong))
+    print(f'{len(made)} files, {used} tables and {len(FACTS)} sentences agree with docs/bench.json')
     for name, arch in data.items():
         if arch['run']['series'] != series_id():
             print(f'(the core patches have changed since {name} was measured)')

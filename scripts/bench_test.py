@@ -32,6 +32,7 @@ def memory(phases, count):
 
 class BenchTest(unittest.TestCase):
     def setUp(self):
+        bench.FACTS = ((r'saves (\d+) at', 'change', -1, ('first touch', 'VMAs', '100')),)
         self.top = bench.TOP = tempfile.mkdtemp(prefix='bench-test-')
         self.addCleanup(shutil.rmtree, self.top)
         for variant, cost, count in (('base', 4000, 20000), ('series', 3000, 400)):
@@ -41,7 +42,7 @@ class BenchTest(unittest.TestCase):
                            text)
         self.write('README.md', BLOCK.format('operations on x86_64', '    '))
         self.write('docs/design.rst', BLOCK.format('memory on x86_64', '  ').replace('64:', '64::'))
-        self.write('series/cover-letter', 'No table.\n')
+        self.write('series/cover-letter', 'No table. It saves 1010 at once.\n')
         for name in 'common', 'plain', 'x86_64':
             self.write(f'configs/{name}.config', f'CONFIG_{name}=y\n')
         self.write('series/0002-mm-rmap.patch', 'message\n---\n\ndiff --git code\n')
@@ -79,7 +80,7 @@ class BenchTest(unittest.TestCase):
 
     def test_good(self):
         self.collect_and_apply()
-        self.assertIn('2 tables agree', self.check())
+        self.assertIn('2 tables and 1 sentences agree', self.check())
         readme = self.read('README.md')
         self.assertRegex(readme, r'first touch .* 4000 +3000 +-1000 +-25\.0%')
         self.assertTrue(readme.startswith('Before.') and readme.endswith('\nAfter.\n'))
@@ -119,6 +120,13 @@ class BenchTest(unittest.TestCase):
             self.assert_bad(name)
             self.write(f'docs/{name}', good)
         self.check()
+
+    def test_number_changed_in_sentence(self):
+        self.collect_and_apply()
+        self.change('series/cover-letter', '1010', '1100')
+        self.assert_bad('cover-letter says 1100 for first touch, 100 VMAs: 1000')
+        self.write('series/cover-letter', 'It saves much.\n')
+        self.assert_bad('no text has')
 
     def test_stray_chart(self):
         self.collect_and_apply()

@@ -7,7 +7,7 @@
 #   matrix     KUnit and the series' own selftests on ARCH, on the kernel CONFIG; or KUnit alone, on
 #              KUNIT_ARCH (full.sh)
 #   baseline   the base tree's selftests on the base; writes configs/baseline.ARCH
-# T=NAME runs one test.
+# T=NAME runs one test. RECORD=1: check writes docs/check.txt.
 . "$(dirname "$0")/common.sh"
 
 mode=${1:?mode}
@@ -163,4 +163,15 @@ case $mode${T:+-T} in
 kunit-T) set_args="$set_args --skips" ;;
 *) set_args="$set_args --baseline $TOP/configs/baseline" ;;
 esac
-report --allow "$TOP/configs/allow"
+rc=0
+report --allow "$TOP/configs/allow" >"$RUN_LOGS/report" || rc=$?
+cat "$RUN_LOGS/report"
+if [ "$mode" = check ] && [ -z "${T:-}" ] && [ -n "${RECORD:-}" ] && [ $rc = 0 ]; then
+	{
+		echo "Written by make check RECORD=1: what passed on $ARCHES, $(date +%F), Linux $version with the series"
+		echo "$(git -C "$TOP" rev-parse --short=12 HEAD:series) (git's hash of series/), in $(elapsed) minutes and seconds."
+		echo
+		grep -E '^ok |passed, ' "$RUN_LOGS/report" | sed 's/^ok [0-9]* //; s/ # /: /'
+	} >"$TOP/docs/check.txt"
+fi
+exit $rc
