@@ -15,7 +15,7 @@ export ARCH LLVM T JOBS KUNITCONFIG QUICK RECORD MINUTES SEED FROM ASSISTED_BY A
 # The scripts start their own makes and pass what those need.
 unexport MAKEFLAGS MFLAGS MAKEOVERRIDES
 
-.PHONY: all check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint bisect complexity rfc model mutate waits clean help
+.PHONY: all port check quick kunit selftests check-full stress baseline demo bench bound boot shell tree refresh agree fetch deps lint bisect complexity rfc model mutate waits clean help
 
 all: demo		## the same as make demo
 
@@ -84,6 +84,9 @@ rfc: deps-rfc		## write the mails to OUT (FROM='Name <mail>' ASSISTED_BY=); send
 
 deps-%:
 	@scripts/deps.sh $*
+
+port: deps		## does the series apply to and build on KSRC=? Writes docs/port.txt
+	@scripts/port.sh
 
 model: deps		## check the model of the lock protocol with spin, whole and broken
 	@scripts/model.sh
