@@ -113,7 +113,11 @@ TEST_F(device, there_and_back)
 	ASSERT_EQ(1, count_vmas(area->ptr, area->nr));
 }
 
-/* The driver asks for them, not a fault. */
+/*
+ *	|------------|        |------------|
+ *	| in device  |   =>   |    area    |  the driver asks for it, not a fault
+ *	|------------|        |------------|
+ */
 TEST_F(device, migrate_to_system)
 {
 	struct area *area = &self->area;
@@ -127,7 +131,11 @@ TEST_F(device, migrate_to_system)
 	ASSERT_BACK(area->ptr, area->nr, SEED_AREA, area_vma_state(area));
 }
 
-/* The driver throws out what it has, without the mmap_lock, when a file is closed. */
+/*
+ *	|------------|        |------------|  the driver throws out all that it has,
+ *	| in device  |   =>   |    area    |  without the mmap_lock, when a file is
+ *	|------------|        |------------|  closed
+ */
 TEST_F(device, evict)
 {
 	struct area *area = &self->area;

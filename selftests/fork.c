@@ -8,6 +8,16 @@
 
 #include "test_area.h"
 
+#define EXECED		"ANON_OWNER_EXECED"
+#define EXECED_EXIT	42
+
+/* What a child executes: this program, which then ends before anything else. */
+static void __attribute__((constructor(101))) end_execed(void)
+{
+	if (getenv(EXECED))
+		_exit(EXECED_EXIT);
+}
+
 FIXTURE(fork)
 {
 	struct area area;
@@ -38,14 +48,29 @@ FIXTURE_VARIANT_ADD(fork, mthp)
 	.params = { .folios = AREA_MTHP },
 };
 
+FIXTURE_VARIANT_ADD(fork, mthp_upgraded)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_UPGRADED },
+};
+
 FIXTURE_VARIANT_ADD(fork, pmd)
 {
 	.params = { .folios = AREA_PMD },
 };
 
+FIXTURE_VARIANT_ADD(fork, pmd_upgraded)
+{
+	.params = { .folios = AREA_PMD, .history = AREA_UPGRADED },
+};
+
 FIXTURE_VARIANT_ADD(fork, file)
 {
 	.params = { .file = true },
+};
+
+FIXTURE_VARIANT_ADD(fork, file_upgraded)
+{
+	.params = { .file = true, .history = AREA_UPGRADED },
 };
 
 FIXTURE_VARIANT_ADD(fork, file_child)
@@ -281,6 +306,7 @@ TEST_F(fork, dontfork)
 		_exit(0);
 	}
 	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_AREA(area);
 }
 
@@ -313,26 +339,64 @@ TEST_F(fork, wipeonfork)
 		_exit(0);
 	}
 	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_AREA(area);
 }
 
 /*
  *	parent and child
  *	|-----------|
- *	|  SEED_A   |  one address space: nothing is shared by copying
+ *	|  SEED_A   |  the child writes: one address space, nothing is copied
+ *	|-----------|
+ *	| SEED_AREA |
  *	|-----------|
  */
 TEST_F(fork, vfork)
 {
 	struct area *area = &self->area;
+	unsigned long half = area->nr / 2;
 	pid_t pid = vfork();
 
-	if (!pid)
+	if (!pid) {
+		fill_pages(area->ptr, 0, half, SEED_A);
 		_exit(0);
+	}
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_PAGES(area->ptr, 0, half, SEED_A);
+	ASSERT_PAGES(area_page(area, half), half, half, SEED_AREA);
 	ASSERT_STATE(area->ptr, area_vma_state(area));
+	ASSERT_STATE(area_page(area, half), area_vma_state(area));
+	ASSERT_EQ(1, count_vmas(area->ptr, area->nr));
+}
+
+/*
+ *	parent            child
+ *	|-----------|     |-----------|          |           |
+ *	| SEED_AREA |  => | SEED_AREA |  exec => |  nothing  |
+ *	|-----------|     |-----------|          |           |
+ */
+TEST_F(fork, exec)
+{
+	struct area *area = &self->area;
+	pid_t pid = fork();
+
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		ASSERT_AREA(area);
+		ASSERT_EQ(0, setenv(EXECED, "1", 1));
+		execl("/proc/self/exe", "execed", NULL);
+		_exit(0);
+	}
+	ASSERT_EQ(EXECED_EXIT, wait_child(pid));
+	ASSERT_STATE(area->ptr, "anon_vma");
 	ASSERT_AREA(area);
+	ASSERT_EQ(1, count_vmas(area->ptr, area->nr));
+	ASSERT_INVARIANTS();
+
+	fill_pages(area->ptr, 0, area->nr, SEED_A);
+	ASSERT_STATE(area->ptr, "anon_vma");
+	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
 }
 
 /*

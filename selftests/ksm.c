@@ -17,7 +17,31 @@
 
 static bool have_ksm, have_swap;
 static unsigned long run, sleep_millisecs, pages_to_scan;
+static bool had_advisor;
 static pid_t main_pid;
+
+/* While an advisor is on, it alone says how many pages to scan. */
+static void set_advisor(bool on)
+{
+	const char *mode = on ? "scan-time" : "none";
+
+	write_file(KSM "advisor_mode", mode, strlen(mode) + 1);
+}
+
+static bool advisor_is_on(void)
+{
+	char modes[64] = {};
+
+	return read_file(KSM "advisor_mode", modes, sizeof(modes)) &&
+		strstr(modes, "[scan-time]");
+}
+
+static void set_scan(unsigned long millisecs, unsigned long pages)
+{
+	set_advisor(false);
+	write_num(KSM "sleep_millisecs", millisecs);
+	write_num(KSM "pages_to_scan", pages);
+}
 
 static void restore_ksm(void)
 {
@@ -25,8 +49,8 @@ static void restore_ksm(void)
 		return;
 	write_num(KSM "run", 2);
 	write_num(KSM "run", run);
-	write_num(KSM "sleep_millisecs", sleep_millisecs);
-	write_num(KSM "pages_to_scan", pages_to_scan);
+	set_scan(sleep_millisecs, pages_to_scan);
+	set_advisor(had_advisor);
 }
 
 /* Before the first test is forked, so that it lasts until the last one. */
@@ -39,8 +63,8 @@ static void __attribute__((constructor)) setup_ksm(void)
 	run = read_num(KSM "run");
 	sleep_millisecs = read_num(KSM "sleep_millisecs");
 	pages_to_scan = read_num(KSM "pages_to_scan");
-	write_num(KSM "sleep_millisecs", 0);
-	write_num(KSM "pages_to_scan", 1000);
+	had_advisor = advisor_is_on();
+	set_scan(0, 1000);
 	atexit(restore_ksm);
 	have_swap = zram_swap_on();
 }
@@ -83,6 +107,16 @@ FIXTURE_VARIANT_ADD(ksm, mthp)
 	.params = { .folios = AREA_MTHP },
 };
 
+FIXTURE_VARIANT_ADD(ksm, mthp_child)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_CHILD },
+};
+
+FIXTURE_VARIANT_ADD(ksm, pmd)
+{
+	.params = { .folios = AREA_PMD },
+};
+
 FIXTURE_SETUP(ksm)
 {
 	if (!have_ksm)
@@ -99,6 +133,7 @@ FIXTURE_SETUP(ksm)
 
 FIXTURE_TEARDOWN(ksm)
 {
+	set_scan(0, 1000);
 	ASSERT_INVARIANTS();
 	ASSERT_EQ(0, ksm_stop());
 	ASSERT_INVARIANTS();
@@ -163,6 +198,22 @@ static unsigned long count_shared(const struct area *a, const struct area *b,
 	return shared;
 }
 
+/* Scan until each page of @a is that of @b. Returns 0 or -EAGAIN. */
+static int scan_until_shared(const struct area *a, const struct area *b, int pagemap)
+{
+	int ret = -EAGAIN;
+
+	write_num(KSM "run", 1);
+	for (int i = 0; i < 5000 && ret; i++) {
+		if (count_shared(a, b, pagemap) == a->nr)
+			ret = 0;
+		else
+			usleep(1000);
+	}
+	write_num(KSM "run", 0);
+	return ret;
+}
+
 /*
  *	|-----------|          |-----------|
  *	|   area    |          |   twin    |
@@ -193,6 +244,36 @@ TEST_F(ksm, break_by_write)
 	ASSERT_PAGES(area->ptr, 0, half, SEED_A);
 	ASSERT_PAGES(area_page(area, half), half, half, SEED_AREA);
 	ASSERT_PAGES(twin->ptr, 0, twin->nr, SEED_B);
+}
+
+/*
+ *	|-----------|          |-----------|
+ *	|   area    |          |   twin    |
+ *	|-----------|          |-----------|
+ *	      \________   _________/
+ *	               KSM                    at the advisor's pace, and again
+ */
+TEST_F(ksm, advisor)
+{
+	struct area *area = &self->area, *twin = &self->twin;
+
+	set_advisor(true);
+	ASSERT_TRUE(advisor_is_on());
+	ASSERT_MERGED();
+	set_scan(0, 1000);
+	ASSERT_FALSE(advisor_is_on());
+	ASSERT_AREA(area);
+	ASSERT_AREA(twin);
+
+	fill_pages(area->ptr, 0, area->nr, SEED_A);
+	ASSERT_EQ(0, count_shared(area, twin, self->pagemap));
+	ASSERT_STATE(area->ptr, "anon_vma");
+	ASSERT_AREA(twin);
+	fill_pages(area->ptr, 0, area->nr, SEED_AREA);
+	ASSERT_EQ(0, scan_until_shared(area, twin, self->pagemap));
+	ASSERT_FOLIO(area->ptr, "ksm");
+	ASSERT_AREA(area);
+	ASSERT_AREA(twin);
 }
 
 /*
@@ -242,14 +323,7 @@ TEST_F(ksm, prctl)
 	ASSERT_STATE(new, "anon_vma");
 
 	/* Other pages of the process may be merged as well. */
-	write_num(KSM "run", 1);
-	for (int i = 0; i < 5000; i++) {
-		if (count_shared(area, twin, self->pagemap) == area->nr)
-			break;
-		usleep(1000);
-	}
-	write_num(KSM "run", 0);
-	ASSERT_EQ(area->nr, count_shared(area, twin, self->pagemap));
+	ASSERT_EQ(0, scan_until_shared(area, twin, self->pagemap));
 	ASSERT_FOLIO(area->ptr, "ksm");
 	ASSERT_AREA(area);
 	ASSERT_AREA(twin);
@@ -544,6 +618,13 @@ TEST_F(ksm_swap, read_both)
 	ASSERT_PAGES(twin->ptr, 0, twin->nr, SEED_B);
 }
 
+/*
+ *	|-----------|          |-----------|
+ *	|   area    |          |   twin    |
+ *	|-----------|          |-----------|
+ *	                  __________/
+ *	               KSM                    swapped out, one comes in as a copy
+ */
 TEST_F(ksm_swap, write_one)
 {
 	struct area *area = &self->area, *twin = &self->twin;
@@ -560,6 +641,13 @@ TEST_F(ksm_swap, write_one)
 	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
 }
 
+/*
+ *	|-----------|          |-----------|
+ *	|   area    |          |   twin    |
+ *	|-----------|          |-----------|
+ *	      \________   _________/
+ *	               KSM                    swapped out, then swapoff
+ */
 TEST_F(ksm_swap, swapoff)
 {
 	struct area *area = &self->area, *twin = &self->twin;

@@ -205,6 +205,12 @@ FIXTURE_TEARDOWN(maps)
 	close(self->fd);
 }
 
+/*
+ *	 page 1        5    9          12     16
+ *	|------+---+-----+-----|      |-------+- - -|
+ *	| text |   | data, bss |      | arena | grow|  and so on: program[]
+ *	|------+---+-----+-----|      |-------+- - -|
+ */
 TEST_F(maps, program)
 {
 	char text[RANGE + 1];
@@ -254,7 +260,14 @@ static struct step any_step(unsigned int *state)
 	return step;
 }
 
-/* Merges may find more to join than on the base, never less. */
+/*
+ *	page 0     4     8     12          60
+ *	|-----+-----+-----+-----+- ... -+-----|
+ *	|  ?  |  ?  |  ?  |  ?  |       |  ?  |  any of ops[] to any 4, 8 or 12 pages
+ *	|-----+-----+-----+-----+- ... -+-----|
+ *
+ * Merges may find more to join than on the base, never less.
+ */
 TEST_F(maps, no_more_vmas)
 {
 	unsigned long more = 0, less = 0;

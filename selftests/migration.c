@@ -326,6 +326,12 @@ static bool fill_and_compact(FIXTURE_DATA(compaction) * self, size_t filler_len)
 	return true;
 }
 
+/*
+ *	page frames of a zone
+ *	|---+---+---+---+- ... -+---|          |- - - - ... -+---+---+---|
+ *	| x |   | x |   |       | x |    =>    |             | x | x | x |
+ *	|---+---+---+---+- ... -+---|          |- - - - ... -+---+---+---|
+ */
 TEST_F(compaction, owned)
 {
 	unsigned long moved = 0;

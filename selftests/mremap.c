@@ -44,6 +44,11 @@ FIXTURE_VARIANT_ADD(mremap, file)
 	.params = { .file = true },
 };
 
+FIXTURE_VARIANT_ADD(mremap, file_upgraded)
+{
+	.params = { .file = true, .history = AREA_UPGRADED },
+};
+
 FIXTURE_VARIANT_ADD(mremap, file_child)
 {
 	.params = { .file = true, .history = AREA_CHILD },
@@ -54,9 +59,19 @@ FIXTURE_VARIANT_ADD(mremap, mthp)
 	.params = { .folios = AREA_MTHP },
 };
 
+FIXTURE_VARIANT_ADD(mremap, mthp_upgraded)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_UPGRADED },
+};
+
 FIXTURE_VARIANT_ADD(mremap, pmd)
 {
 	.params = { .folios = AREA_PMD },
+};
+
+FIXTURE_VARIANT_ADD(mremap, pmd_upgraded)
+{
+	.params = { .folios = AREA_PMD, .history = AREA_UPGRADED },
 };
 
 FIXTURE_VARIANT_ADD(mremap, pmd_child)
@@ -415,6 +430,143 @@ TEST_F(mremap, move_two_vmas)
 	ASSERT_EQ(0, mprotect(end, bytes(more), RW));
 	fill_pages(self->dest, 0, nr + more, SEED_A);
 	ASSERT_PAGES(self->dest, 0, nr + more, SEED_A);
+}
+
+/* Behind the area a hole, a marked VMA and an upgraded one. 0 or a negative errno. */
+static int map_behind_hole(struct area *area)
+{
+	unsigned long quarter = area->nr / 4;
+	unsigned long marked = area->nr + quarter, upgraded = marked + quarter;
+	char *addr = area_page(area, upgraded);
+	int err;
+
+	err = area_map_pages(area, upgraded, quarter, RW);
+	if (err)
+		return err;
+	fill_pages(addr, upgraded, quarter, SEED_A);
+	/* The area stays what it is. */
+	if (madvise(area->ptr, bytes(area->nr), MADV_DONTFORK))
+		return -errno;
+	err = share_with_child();
+	if (err)
+		return err;
+	if (madvise(area->ptr, bytes(area->nr), MADV_DOFORK))
+		return -errno;
+	fill_pages(addr, upgraded, quarter, SEED_A);
+
+	/* Not like its neighbour at any time: they would be one VMA. */
+	addr = area_page(area, marked);
+	err = area_map_pages(area, marked, quarter, RW | PROT_EXEC);
+	if (err)
+		return err;
+	fill_pages(addr, marked, quarter, SEED_B);
+	if (mprotect(addr, bytes(quarter), PROT_READ))
+		return -errno;
+	return munmap(area_page(area, area->nr), bytes(quarter)) ? -errno : 0;
+}
+
+/* Whether they are at @ptr, each a VMA of its own and with every byte. */
+static bool is_behind_hole(char *ptr, unsigned long nr)
+{
+	unsigned long quarter = nr / 4, first = nr + quarter;
+	char *marked = ptr + bytes(first), *upgraded = marked + bytes(quarter);
+
+	return count_vmas(ptr, nr) == 1 &&
+	       count_vmas(marked, quarter) == 1 &&
+	       count_vmas(upgraded, quarter) == 1 &&
+	       find_bad_page(ptr, 0, nr, SEED_AREA) < 0 &&
+	       find_bad_page(marked, first, quarter, SEED_B) < 0 &&
+	       find_bad_page(upgraded, first + quarter, quarter, SEED_A) < 0;
+}
+
+#define ASSERT_BEHIND_HOLE(ptr, area_state, marked_state) do {		\
+	unsigned long __nr = self->area.nr;				\
+	char *__ptr = (ptr);						\
+									\
+	ASSERT_TRUE(is_behind_hole(__ptr, __nr));			\
+	ASSERT_STATE(__ptr, area_state);				\
+	ASSERT_STATE(__ptr + bytes(__nr + __nr / 4), marked_state);	\
+	ASSERT_STATE(__ptr + bytes(__nr + __nr / 2), "anon_vma");	\
+	ASSERT_INVARIANTS();						\
+} while (0)
+
+/*
+ *	|----------|      |--------|----------|
+ *	| area, rw |      |  r     |    rw    |  the area's history, marked,
+ *	|----------|      |--------|----------|  upgraded
+ *	                          v move at once, not to another size
+ *	|----------|      |--------|----------|
+ *	|   dest   |      |  r     |    rw    |
+ *	|----------|      |--------|----------|
+ */
+TEST_F(mremap, move_across_hole)
+{
+	struct area *area = &self->area;
+	unsigned long nr = area->nr, quarter = nr / 4, all = nr + 3 * quarter;
+	char *marked = self->dest + bytes(nr + quarter);
+
+	ASSERT_EQ(0, map_behind_hole(area));
+	ASSERT_BEHIND_HOLE(area->ptr, area_vma_state(area), "owned");
+	ASSERT_EQ(3, count_vmas(area->ptr, all));
+
+	ASSERT_EQ(MAP_FAILED, move(area->ptr, all, all + 1, self->dest));
+	ASSERT_EQ(EFAULT, errno);
+	ASSERT_EQ(MAP_FAILED, move(area->ptr, all, all - 1, self->dest));
+	ASSERT_EQ(EFAULT, errno);
+	ASSERT_BEHIND_HOLE(area->ptr, area_vma_state(area), "owned");
+	ASSERT_EQ(3, count_vmas(area->ptr, all));
+
+	ASSERT_EQ(self->dest, move(area->ptr, all, all, self->dest));
+	ASSERT_EQ(0, count_vmas(area->ptr, all));
+	ASSERT_BEHIND_HOLE(self->dest, "anon_vma", "anon_vma");
+	/* And in the hole what was reserved. */
+	ASSERT_EQ(4, count_vmas(self->dest, all));
+
+	ASSERT_EQ(0, mprotect(marked, bytes(quarter), RW));
+	ASSERT_EQ(1, count_vmas(marked, 2 * quarter));
+	fill_pages(self->dest, 0, nr, SEED_B);
+	fill_pages(marked, nr + quarter, 2 * quarter, SEED_AREA);
+	ASSERT_PAGES(self->dest, 0, nr, SEED_B);
+	ASSERT_PAGES(marked, nr + quarter, 2 * quarter, SEED_AREA);
+}
+
+/*
+ *	|----------|      |--------|----------|
+ *	| area, rw |      |  r     |    rw    |
+ *	|----------|      |--------|----------|
+ *	                          v move at once
+ *	|- - - - - |      |- - - - |- - - - - |
+ *	| untouched|      |        |          |  stay mapped
+ *	|- - - - - |      |- - - - |- - - - - |
+ *	|----------|      |--------|----------|
+ *	|   dest   |      |  r     |    rw    |
+ *	|----------|      |--------|----------|
+ */
+TEST_F(mremap, dontunmap_across_hole)
+{
+	struct area *area = &self->area;
+	unsigned long nr = area->nr, quarter = nr / 4, all = nr + 3 * quarter;
+	unsigned int seed = area_untouched_seed(area);
+	char *marked = area_page(area, nr + quarter);
+
+	ASSERT_EQ(0, map_behind_hole(area));
+	ASSERT_EQ(self->dest, mremap(area->ptr, bytes(all), bytes(all),
+				     MREMAP_MAYMOVE | MREMAP_FIXED |
+				     MREMAP_DONTUNMAP, self->dest));
+	ASSERT_BEHIND_HOLE(self->dest, "anon_vma", "anon_vma");
+	ASSERT_EQ(4, count_vmas(self->dest, all));
+
+	ASSERT_EQ(3, count_vmas(area->ptr, all));
+	ASSERT_VMA(area->ptr, "unfaulted");
+	ASSERT_VMA(marked, "unfaulted");
+	ASSERT_VMA(marked + bytes(quarter), "unfaulted");
+	ASSERT_PAGES(area->ptr, 0, nr, seed);
+	ASSERT_PAGES(marked, nr + quarter, 2 * quarter, seed);
+
+	fill_pages(area->ptr, 0, nr, SEED_B);
+	ASSERT_STATE(area->ptr, "owned");
+	ASSERT_PAGES(area->ptr, 0, nr, SEED_B);
+	ASSERT_BEHIND_HOLE(self->dest, "anon_vma", "anon_vma");
 }
 
 /* A small VMA grows to more than what is ever marked. */

@@ -627,6 +627,7 @@ TEST_F(uprobe, swap)
  */
 struct other {
 	pid_t pid;
+	pid_t child;	/* the same, or the one that it inherited from */
 	int pidfd;
 	int ask, answer;
 	struct area area;
@@ -671,8 +672,12 @@ static void run_other(struct other *other, const struct area_params *params,
 	char c;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (area_map(area, params) ||
-	    write(answer, area, sizeof(*area)) != sizeof(*area))
+	if (area_map(area, params))
+		_exit(1);
+	/* Nothing is shared with a parent any more. */
+	fill_pages(area->ptr, 0, area->nr, SEED_AREA);
+	other->pid = getpid();
+	if (write(answer, other, sizeof(*other)) != sizeof(*other))
 		_exit(1);
 	while (read(ask, &c, 1) == 1) {
 		bool good = true;
@@ -703,13 +708,14 @@ static int start_other(struct other *other, const struct area_params *params,
 		       const char *cgroup_procs)
 {
 	int ask[2], answer[2];
+	pid_t child;
 
 	if (pipe(ask) || pipe(answer))
 		return -errno;
-	other->pid = fork();
-	if (other->pid < 0)
+	child = fork();
+	if (child < 0)
 		return -errno;
-	if (!other->pid) {
+	if (!child) {
 		close(ask[1]);
 		close(answer[0]);
 		if (cgroup_procs)
@@ -718,15 +724,13 @@ static int start_other(struct other *other, const struct area_params *params,
 	}
 	close(ask[0]);
 	close(answer[1]);
+	if (read(answer[0], other, sizeof(*other)) != sizeof(*other))
+		return -EIO;
+	other->child = child;
 	other->ask = ask[1];
 	other->answer = answer[0];
 	other->pidfd = syscall(SYS_pidfd_open, other->pid, 0);
-	if (other->pidfd < 0)
-		return -errno;
-	if (read(other->answer, &other->area, sizeof(other->area)) !=
-	    sizeof(other->area))
-		return -EIO;
-	return 0;
+	return other->pidfd < 0 ? -errno : 0;
 }
 
 static char ask_other(const struct other *other, char what)
@@ -746,7 +750,7 @@ static int end_other(const struct other *other)
 	close(other->ask);
 	close(other->answer);
 	close(other->pidfd);
-	return wait_child(other->pid);
+	return wait_child(other->child);
 }
 
 #define ASSERT_OTHER(other, what) ASSERT_EQ(GOOD, ask_other(other, what))
@@ -824,6 +828,11 @@ FIXTURE_VARIANT_ADD(other, anon)
 FIXTURE_VARIANT_ADD(other, anon_upgraded)
 {
 	.params = { .history = AREA_UPGRADED },
+};
+
+FIXTURE_VARIANT_ADD(other, anon_child)
+{
+	.params = { .history = AREA_CHILD },
 };
 
 FIXTURE_VARIANT_ADD(other, file)
@@ -931,9 +940,10 @@ TEST_F(other, mrelease)
 	ASSERT_EQ(0, sched_setscheduler(0, SCHED_OTHER, &param));
 	ASSERT_EQ(0, ret);
 	ASSERT_INVARIANTS();
-	ASSERT_EQ(other->pid, waitpid(other->pid, &status, 0));
+	ASSERT_EQ(other->child, waitpid(other->child, &status, 0));
 	ASSERT_TRUE(WIFSIGNALED(status));
-	ASSERT_EQ(SIGKILL, WTERMSIG(status));
+	/* Whom it inherited from aborts when it does not end by itself. */
+	ASSERT_EQ(other->child == other->pid ? SIGKILL : SIGABRT, WTERMSIG(status));
 }
 
 /*
@@ -994,6 +1004,11 @@ FIXTURE_VARIANT_ADD(memcg, anon)
 FIXTURE_VARIANT_ADD(memcg, anon_upgraded)
 {
 	.params = { .history = AREA_UPGRADED },
+};
+
+FIXTURE_VARIANT_ADD(memcg, anon_child)
+{
+	.params = { .history = AREA_CHILD },
 };
 
 FIXTURE_VARIANT_ADD(memcg, file)

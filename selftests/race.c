@@ -8,6 +8,7 @@
 #include <linux/mempolicy.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <mm/gup_test.h>
@@ -16,17 +17,72 @@
 #include "rounds.h"
 #include "zram_swap.h"
 
+/* A rival gets its time on a loaded machine as well. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	120
+
 #define RW		(PROT_READ | PROT_WRITE)
 #define SPLIT_DEBUGFS	"/sys/kernel/debug/split_huge_pages"
 #define COMPACT_MEMORY	"/proc/sys/vm/compact_memory"
 #define GUP_TEST	"/sys/kernel/debug/gup_test"
+#define CGROUP_ROOT	"/sys/fs/cgroup"
+#define SUBTREE_CONTROL	CGROUP_ROOT "/cgroup.subtree_control"
+#define CGROUP		CGROUP_ROOT "/anon_owner-race"
 
-static bool have_swap;
+static bool have_swap, have_memcg, memcg_was_on;
 
-/* Before the first test is forked, so that it lasts until the last one. */
+static bool write_string(const char *path, const char *s)
+{
+	int fd = open(path, O_WRONLY);
+	bool ok = fd >= 0 && write(fd, s, strlen(s)) == (ssize_t)strlen(s);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static void remove_memcg(void)
+{
+	/* A task is in its cgroup for a little longer than waitpid() says. */
+	for (int i = 0; i < 100 && rmdir(CGROUP); i++)
+		usleep(10000);
+	if (!memcg_was_on)
+		write_string(SUBTREE_CONTROL, "-memory");
+}
+
+/*
+ * Before the first test is forked, so that it lasts until the last one. Whom a
+ * test executes finds it there.
+ */
 static void __attribute__((constructor)) setup_swap(void)
 {
+	char controllers[256];
+
 	have_swap = zram_swap_on();
+	memcg_was_on = read_file(SUBTREE_CONTROL, controllers, sizeof(controllers)) &&
+		       strstr(controllers, "memory");
+	if (!write_string(SUBTREE_CONTROL, "+memory"))
+		return;
+	if (!mkdir(CGROUP, 0755))
+		atexit(remove_memcg);
+	have_memcg = !access(CGROUP "/memory.reclaim", W_OK);
+}
+
+/* What this process touches from now on is reclaim's whenever somebody asks. */
+static bool join_memcg(void)
+{
+	return write_string(CGROUP "/cgroup.procs", "0");
+}
+
+/* Fails if there is less to be had. */
+static bool reclaim_memcg(size_t len)
+{
+	char buf[64], unused[2];
+
+	/* Reclaim goes by the statistics, which are brought up to date for a reader. */
+	read_file(CGROUP "/memory.stat", unused, sizeof(unused));
+	snprintf(buf, sizeof(buf), "%zu swappiness=max", len);
+	return write_string(CGROUP "/memory.reclaim", buf);
 }
 
 /* What add_folio_for_migration() may say, with or without owners. */
@@ -39,47 +95,83 @@ static bool is_move_status(int status)
 /* From one node to the other and back, shared or not. */
 static int step_migrate(struct rival *rival)
 {
+	pid_t pid = __atomic_load_n(&rival->pid, __ATOMIC_RELAXED);
+	int before[rival->nr], nodes[rival->nr], status[rival->nr];
 	void *pages[rival->nr];
-	int nodes[rival->nr], status[rival->nr];
 	long ret;
 
 	for (unsigned long i = 0; i < rival->nr; i++) {
 		pages[i] = rival->ptr + bytes(i);
 		nodes[i] = rival->nodes[rival->steps & 1];
-		status[i] = 0;
+		status[i] = -EBUSY;
 	}
-	ret = syscall(SYS_move_pages, rival->pid, rival->nr, pages, nodes,
-		      status, MPOL_MF_MOVE_ALL);
+	ret = syscall(SYS_move_pages, pid, rival->nr, pages, NULL, before, 0);
+	if (!ret)
+		ret = syscall(SYS_move_pages, pid, rival->nr, pages, nodes,
+			      status, MPOL_MF_MOVE_ALL);
 	/* Between two children there is nobody, or nobody's memory. */
-	if (ret < 0 && rival->pid && (errno == ESRCH || errno == EINVAL))
+	if (ret < 0 && pid && (errno == ESRCH || errno == EINVAL))
 		return 0;
 	if (ret < 0)
 		return -errno;
-	for (unsigned long i = 0; i < rival->nr; i++)
+	for (unsigned long i = 0; i < rival->nr; i++) {
 		if (!is_move_status(status[i]))
 			return status[i];
+		if (before[i] >= 0 && before[i] != nodes[i])
+			rival_count(rival, status[i] == nodes[i]);
+	}
 	return 0;
 }
 
-/* There may be a hole where the area was. */
+/*
+ * With the mmap_lock, which keeps writers away, and every other time without:
+ * that is what has to do something. There may be a hole where the area was.
+ */
 static int step_pageout(struct rival *rival)
 {
-	if (madvise(rival->ptr, bytes(rival->nr), MADV_PAGEOUT) &&
-	    errno != ENOMEM)
+	bool unlocked = rival->steps & 1;
+
+	if (unlocked && have_memcg)
+		reclaim_memcg(bytes(16));
+	else if (madvise(rival->ptr, bytes(rival->nr), MADV_PAGEOUT) &&
+		 errno != ENOMEM)
 		return -errno;
+	if (unlocked && !rival->done)
+		rival_count(rival, count_swapped(rival->ptr, rival->nr / 2));
 	return 0;
 }
 
+/*
+ * With the mmap_lock, to order 2 or 0; most times without, all folios of the
+ * machine, which takes longer.
+ */
 static int step_split_folios(struct rival *rival)
 {
-	char buf[64];
-	int len;
+	char buf[64] = "1";
 
-	len = snprintf(buf, sizeof(buf), "%d,0x%lx,0x%lx,%d", getpid(),
-		       (unsigned long)rival->ptr,
-		       (unsigned long)rival->ptr + bytes(rival->nr),
-		       rival->steps & 1 ? 2 : 0);
-	return pwrite(rival->fd, buf, len + 1, 0) < 0 ? -errno : 0;
+	if (rival->steps % 8 == 0)
+		snprintf(buf, sizeof(buf), "%d,0x%lx,0x%lx,%d", getpid(),
+			 (unsigned long)rival->ptr,
+			 (unsigned long)rival->ptr + bytes(rival->nr),
+			 rival->steps & 8 ? 0 : 2);
+	return pwrite(rival->fd, buf, strlen(buf) + 1, 0) < 0 ? -errno : 0;
+}
+
+/* While it is done without the mmap_lock: whether the second page is of a large folio. */
+static unsigned long observe_folio(const struct rival *rival)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	int kpageflags = open("/proc/kpageflags", O_RDONLY);
+	unsigned long pfn = pagemap_get_pfn(pagemap, rival->ptr + psize());
+	uint64_t flags = 0;
+
+	if (pfn != -1UL)
+		pageflags_get(pfn, kpageflags, &flags);
+	close(kpageflags);
+	close(pagemap);
+	if (rival->steps % 8 == 0)
+		return 0;
+	return flags & KPF_COMPOUND_TAIL ? 2 : 1;
 }
 
 static int step_compact(struct rival *rival)
@@ -87,17 +179,23 @@ static int step_compact(struct rival *rival)
 	return pwrite(rival->fd, "1", 1, 0) < 0 ? -errno : 0;
 }
 
-/* Write to all of the pages for long, as a device would; none in a hole. */
+/*
+ * Write to all of the pages for long, as a device would; none in a hole. With the
+ * mmap_lock and, as far as the pages are there, without.
+ */
 static int step_pin(struct rival *rival)
 {
+	bool fast = rival->steps & 1;
 	struct pin_longterm_test pin = {
 		.addr = (unsigned long)rival->ptr,
 		.size = bytes(rival->nr),
-		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
+		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE |
+			 (fast ? PIN_LONGTERM_TEST_FLAG_USE_FAST : 0),
 	};
 
 	if (ioctl(rival->fd, PIN_LONGTERM_TEST_START, &pin))
 		return errno == EFAULT ? 0 : -errno;
+	rival_count(rival, fast);
 	return ioctl(rival->fd, PIN_LONGTERM_TEST_STOP) ? -errno : 0;
 }
 
@@ -106,6 +204,7 @@ static int step_dontfork(struct rival *rival)
 	if (madvise(rival->ptr, bytes(rival->nr),
 		    rival->steps & 1 ? MADV_DOFORK : MADV_DONTFORK))
 		return -errno;
+	rival_count(rival, 1);
 	return 0;
 }
 
@@ -169,6 +268,8 @@ FIXTURE_SETUP(race)
 
 FIXTURE_TEARDOWN(race)
 {
+	if (variant->params.folios == AREA_PMD)
+		restore_mthp_orders();
 	ASSERT_INVARIANTS();
 	ASSERT_AREA(&self->area);
 	if (self->rival.fd >= 0)
@@ -178,6 +279,7 @@ FIXTURE_TEARDOWN(race)
 
 #define ASSERT_RACE(round, against) do {				\
 	self->rival.step = (against);					\
+	self->rival.counts = true;					\
 	ASSERT_EQ(0, run_rounds(&self->area, round, &self->rival));	\
 } while (0)
 
@@ -240,7 +342,12 @@ TEST_F(race, compact_mremap)
 	self->rival.fd = open(COMPACT_MEMORY, O_WRONLY);
 	if (self->rival.fd < 0)
 		SKIP(return, "needs CONFIG_COMPACTION and root");
-	ASSERT_RACE(round_mremap, step_compact);
+	/* No folio of a whole pageblock is moved. */
+	if (variant->params.folios == AREA_PMD)
+		set_mthp_orders(self->area.nr / 2);
+	/* Nor is any other one for certain. */
+	self->rival.step = step_compact;
+	ASSERT_EQ(0, run_rounds(&self->area, round_mremap, &self->rival));
 }
 
 /*
@@ -253,6 +360,7 @@ TEST_F(race, pageout_fork)
 {
 	if (!have_swap)
 		SKIP(return, "no swap and no zram device to be set up");
+	ASSERT_EQ(have_memcg, join_memcg());
 	ASSERT_RACE(round_fork, step_pageout);
 }
 
@@ -265,6 +373,7 @@ TEST_F(race, pageout_split)
 {
 	if (!have_swap)
 		SKIP(return, "no swap and no zram device to be set up");
+	ASSERT_EQ(have_memcg, join_memcg());
 	ASSERT_RACE(round_split, step_pageout);
 }
 
@@ -277,6 +386,7 @@ TEST_F(race, pageout_munmap)
 {
 	if (!have_swap)
 		SKIP(return, "no swap and no zram device to be set up");
+	ASSERT_EQ(have_memcg, join_memcg());
 	ASSERT_RACE(round_munmap, step_pageout);
 }
 
@@ -289,6 +399,7 @@ TEST_F(race, pageout_mremap)
 {
 	if (!have_swap)
 		SKIP(return, "no swap and no zram device to be set up");
+	ASSERT_EQ(have_memcg, join_memcg());
 	ASSERT_RACE(round_mremap, step_pageout);
 }
 
@@ -324,12 +435,8 @@ TEST_F(race, pin_split)
 /* The child has the whole area or none of it. */
 static int round_dontfork(struct area *area)
 {
-	int err = renew_area(area);
-	pid_t pid;
+	pid_t pid = fork();
 
-	if (err)
-		return err;
-	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (!pid)
@@ -352,27 +459,29 @@ TEST_F(race, dontfork)
 	ASSERT_RACE(round_dontfork, step_dontfork);
 }
 
+/* Another program, which ends like any list of tests. */
+#define LIST_EXIT_CODE	KSFT_SKIP
+
+static void exec_list(void)
+{
+	int null = open("/dev/null", O_WRONLY);
+
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	execl("/proc/self/exe", "race", "-l", NULL);
+	_exit(127);
+}
+
 /* In one address space with a child, until that has another program. */
 static int round_exec(struct area *area)
 {
-	int err = renew_area(area);
-	pid_t pid;
+	pid_t pid = vfork();
 
-	if (err)
-		return err;
-	pid = vfork();
 	if (pid < 0)
 		return -errno;
-	if (!pid) {
-		int null = open("/dev/null", O_WRONLY);
-
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		execl("/proc/self/exe", "race", "-l", NULL);
-		_exit(127);
-	}
-	/* What a list of the tests ends with. */
-	if (wait_child(pid) != KSFT_SKIP)
+	if (!pid)
+		exec_list();
+	if (wait_child(pid) != LIST_EXIT_CODE)
 		return -ECHILD;
 	return area_find_bad_page(area) >= 0 ? -EIO : 0;
 }
@@ -390,14 +499,34 @@ TEST_F(race, migrate_exec)
 	ASSERT_STATE(self->area.ptr, area_vma_state(&self->area));
 }
 
+/* Never returns: writes to a new area while it is moved, and leaves it in one of three ways. */
+static void leave_area(struct area *area, int ready, unsigned int way)
+{
+	if (area_map_pages(area, 0, area->nr, RW))
+		_exit(1);
+	fill_pages(area->ptr, 0, area->nr, SEED_A);
+	if (write(ready, "r", 1) != 1 ||
+	    find_bad_page(area->ptr, 0, area->nr, SEED_A) >= 0)
+		_exit(1);
+	fill_pages(area->ptr, 0, area->nr, SEED_B);
+	if (find_bad_page(area->ptr, 0, area->nr, SEED_B) >= 0)
+		_exit(1);
+	if (way == 1)
+		raise(SIGKILL);
+	if (way == 2)
+		exec_list();
+	_exit(0);
+}
+
 /*
  *	rival                  parent     child
  *	node 0 <=> node 1                 |-----------|
- *	of the child           nothing    | new area  |  exits, or is killed
- *	                                  |-----------|
+ *	of the child           nothing    | new area  |  exits, is killed,
+ *	                                  |-----------|  or has another program
  */
 TEST_F(race, migrate_exit)
 {
+	const int exit_codes[] = { 0, -EINTR, LIST_EXIT_CODE };
 	struct rival *rival = &self->rival;
 	struct area *area = &self->area;
 	unsigned int rounds = 0;
@@ -408,32 +537,21 @@ TEST_F(race, migrate_exit)
 		SKIP(return, "needs two NUMA nodes");
 	rival->nr = area->nr;
 	rival->step = step_migrate;
-	rival->pid = getppid();
+	rival->counts = true;
 	ASSERT_EQ(0, pipe(ready));
 	/* The areas of all rounds have the same address. */
 	do {
+		unsigned int way = rounds % 3;
 		pid_t pid = fork();
 
 		ASSERT_GE(pid, 0);
-		if (!pid) {
-			int bad = area_map_pages(area, 0, area->nr, RW);
-
-			fill_pages(area->ptr, 0, area->nr, SEED_A);
-			bad |= write(ready[1], "r", 1) != 1;
-			bad |= find_bad_page(area->ptr, 0, area->nr,
-					     SEED_A) >= 0;
-			fill_pages(area->ptr, 0, area->nr, SEED_B);
-			bad |= find_bad_page(area->ptr, 0, area->nr,
-					     SEED_B) >= 0;
-			if (rounds & 1)
-				raise(SIGKILL);
-			_exit(!!bad);
-		}
+		if (!pid)
+			leave_area(area, ready[1], way);
 		ASSERT_EQ(1, read(ready[0], &c, 1));
 		__atomic_store_n(&rival->pid, pid, __ATOMIC_RELAXED);
 		if (!rounds)
 			ASSERT_EQ(0, rival_start(rival));
-		ASSERT_EQ(rounds & 1 ? -EINTR : 0, wait_child(pid));
+		ASSERT_EQ(exit_codes[way], wait_child(pid));
 	} while (++rounds < 12 || !rival_is_done(rival));
 	ASSERT_EQ(0, rival_stop(rival));
 	close(ready[0]);
@@ -482,6 +600,7 @@ FIXTURE_SETUP(split_folios)
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	self->rival.ptr = area->ptr;
 	self->rival.nr = area->nr;
+	self->rival.observe = observe_folio;
 }
 
 FIXTURE_TEARDOWN(split_folios)
@@ -524,6 +643,17 @@ TEST_F(split_folios, fork)
 }
 
 /*
+ *	rival                  |-----------|       |-----------|
+ *	order 9 => order 0, 2  |   area    |  <=>  |   room    |
+ *	                       |-----------|       |-----------|
+ */
+TEST_F(split_folios, mremap)
+{
+	self->rival.nr += self->area.nr;
+	ASSERT_RACE(round_mremap, step_split_folios);
+}
+
+/*
  * A chain of processes, each the child of the one before, which write their
  * pages before they fork:
  *
@@ -533,18 +663,21 @@ TEST_F(split_folios, fork)
  *	page 1     |     |  own  | of 1  | of 1  |
  *	page 2     |     |       |  own  | of 2  |
  *	...
+ *	page 64    | own | of 0  | of 0  | of 0  |
  */
 #define CHAIN	64
 
-struct chain {
-	pid_t pids[CHAIN];
-	bool good[CHAIN];
-};
+/* What a process is asked. Any smaller number: to write the pages of that process. */
+#define CHAIN_SWAPPED	CHAIN		/* whether all of the area is in swap */
+#define CHAIN_EXIT	(CHAIN + 1)	/* to exit, if all is as it was written */
 
 FIXTURE(chain)
 {
-	struct chain *chain;
-	int go[CHAIN][2];
+	pid_t *pids;
+	int go[CHAIN][2], answer[2];
+	unsigned int seed;
+	int order[CHAIN];
+	bool gone[CHAIN];
 };
 
 FIXTURE_VARIANT(chain)
@@ -552,6 +685,8 @@ FIXTURE_VARIANT(chain)
 	struct area_params params;
 	/* Process number i * @step + @first, modulo CHAIN, exits as the i-th. */
 	unsigned int first, step;
+	/* Or it is any other: ANON_OWNER_SEED= has the same order again. */
+	bool shuffled;
 };
 
 FIXTURE_VARIANT_ADD(chain, forward)
@@ -569,16 +704,23 @@ FIXTURE_VARIANT_ADD(chain, mixed)
 	.first = 17, .step = 27,
 };
 
+FIXTURE_VARIANT_ADD(chain, shuffled)
+{
+	.first = 0, .step = 1,
+	.shuffled = true,
+};
+
 FIXTURE_VARIANT_ADD(chain, file_forward)
 {
 	.params = { .file = true },
 	.first = 0, .step = 1,
 };
 
-FIXTURE_VARIANT_ADD(chain, file_mixed)
+FIXTURE_VARIANT_ADD(chain, file_shuffled)
 {
 	.params = { .file = true },
-	.first = 40, .step = 37,
+	.first = 0, .step = 1,
+	.shuffled = true,
 };
 
 FIXTURE_VARIANT_ADD(chain, pmd_forward)
@@ -593,71 +735,153 @@ FIXTURE_VARIANT_ADD(chain, pmd_reverse)
 	.first = CHAIN - 1, .step = CHAIN - 1,
 };
 
-FIXTURE_VARIANT_ADD(chain, pmd_mixed)
+FIXTURE_VARIANT_ADD(chain, pmd_shuffled)
 {
 	.params = { .folios = AREA_PMD },
-	.first = 5, .step = 43,
+	.first = 0, .step = 1,
+	.shuffled = true,
 };
 
 FIXTURE_SETUP(chain)
 {
-	self->chain = mmap(NULL, sizeof(*self->chain), RW,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->chain);
-	for (int i = 0; i < CHAIN; i++)
+	const char *seed = getenv("ANON_OWNER_SEED");
+	unsigned int random;
+
+	self->pids = mmap(NULL, CHAIN * sizeof(*self->pids), RW,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->pids);
+	ASSERT_EQ(0, pipe(self->answer));
+	self->seed = seed ? strtoul(seed, NULL, 0) : time(NULL);
+	random = self->seed;
+	for (unsigned int i = 0; i < CHAIN; i++) {
+		unsigned int j = variant->shuffled ? rand_r(&random) % (i + 1) : i;
+
 		ASSERT_EQ(0, pipe(self->go[i]));
+		self->order[i] = self->order[j];
+		self->order[j] = (i * variant->step + variant->first) % CHAIN;
+	}
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
 }
 
 FIXTURE_TEARDOWN(chain)
 {
+	if (variant->shuffled && !__test_passed(_metadata))
+		TH_LOG("ANON_OWNER_SEED=%u", self->seed);
 	ASSERT_INVARIANTS();
 }
 
-/* Which process of the chain writes @page. */
-static int chain_writer(const struct area *area, unsigned long page)
+/* As area_map() does, but no less than a page for each process of the chain. */
+static int chain_map(struct area *area, const struct area_params *params)
 {
-	return area->nr < CHAIN ? page * CHAIN / area->nr : page % CHAIN;
+	int err = area_map(area, params);
+
+	if (err || area->nr >= CHAIN)
+		return err;
+	area->nr = CHAIN;
+	area->ptr = reserve(CHAIN + 2);
+	if (!area->ptr)
+		return -ENOMEM;
+	area->ptr += psize();
+	if (params->file && ftruncate(area->fd, bytes(2 * CHAIN)))
+		return -errno;
+	err = area_map_pages(area, 0, CHAIN, RW);
+	if (!err)
+		fill_pages(area->ptr, 0, CHAIN, SEED_AREA);
+	return err;
 }
 
-/* Process @depth has what it and those before it have written. */
-static bool chain_is_good(const struct area *area, int depth)
+/* What @seeds says of a process is what this one knows, or has written. */
+static void chain_write(struct area *area, unsigned int seeds[CHAIN], int process,
+			unsigned int seed)
 {
-	for (unsigned long page = 0; page < area->nr; page++) {
-		int writer = chain_writer(area, page);
-		unsigned int seed = writer <= depth ? SEED_B + writer : SEED_AREA;
+	seeds[process] = seed;
+	for (unsigned long page = process; page < area->nr; page += CHAIN)
+		fill_pages(area_page(area, page), page, 1, seed);
+}
 
-		if (find_bad_page(area_page(area, page), page, 1, seed) >= 0)
+static bool chain_is_good(const struct area *area, const unsigned int seeds[CHAIN])
+{
+	for (unsigned long page = 0; page < area->nr; page++)
+		if (find_bad_page(area_page(area, page), page, 1,
+				  seeds[page % CHAIN]) >= 0)
 			return false;
-	}
 	return true;
 }
 
 /* Never returns: it is process @depth of the chain, and forks the others. */
-static void chain_link(struct chain *chain, int go[CHAIN][2],
-		       struct area *area, int depth)
+static void chain_link(FIXTURE_DATA(chain) * self, struct area *area,
+		       unsigned int seeds[CHAIN], int depth)
 {
+	unsigned char what = 0;
 	bool good;
-	char c;
 
-	for (unsigned long page = 0; page < area->nr; page++)
-		if (chain_writer(area, page) == depth)
-			fill_pages(area_page(area, page), page, 1,
-				   SEED_B + depth);
-	good = chain_is_good(area, depth);
+	chain_write(area, seeds, depth, SEED_B + depth);
+	good = chain_is_good(area, seeds);
 	if (depth + 1 < CHAIN) {
 		pid_t pid = fork();
 
 		if (!pid)
-			chain_link(chain, go, area, depth + 1);
+			chain_link(self, area, seeds, depth + 1);
 		good &= pid > 0;
 	}
 	/* Whoever sees the last of the chain sees all of it. */
-	__atomic_store_n(&chain->pids[depth], getpid(), __ATOMIC_RELEASE);
-	good &= read(go[depth][0], &c, 1) == 1;
-	good &= chain_is_good(area, depth);
-	__atomic_store_n(&chain->good[depth], good, __ATOMIC_RELEASE);
+	__atomic_store_n(&self->pids[depth], getpid(), __ATOMIC_RELEASE);
+	while (what != CHAIN_EXIT && read(self->go[depth][0], &what, 1) == 1) {
+		bool answer = good;
+
+		if (what == CHAIN_SWAPPED) {
+			answer &= count_swapped(area->ptr, area->nr) == area->nr;
+		} else {
+			if (what < CHAIN)
+				chain_write(area, seeds, what, SEED_B + CHAIN + depth);
+			good &= chain_is_good(area, seeds);
+			answer = good;
+		}
+		if (write(self->answer[1], &answer, 1) != 1)
+			break;
+	}
 	_exit(0);
+}
+
+static bool chain_ask(FIXTURE_DATA(chain) * self, int depth, unsigned char what)
+{
+	bool answer;
+
+	return write(self->go[depth][1], &what, 1) == 1 &&
+	       read(self->answer[0], &answer, 1) == 1 && answer;
+}
+
+/* Who inherited from process @depth first, or else whom it inherited from; or nobody. */
+static int chain_next(const FIXTURE_DATA(chain) * self, int depth)
+{
+	int next = depth;
+
+	while (next < CHAIN && self->gone[next])
+		next++;
+	if (next == CHAIN)
+		for (next = depth; next >= 0 && self->gone[next]; next--)
+			;
+	return next;
+}
+
+/* Swap out what all that are left share: reclaim has to find each of them. */
+static bool chain_swap_out(FIXTURE_DATA(chain) * self)
+{
+	bool swapped = false;
+
+	if (!have_swap || !have_memcg) {
+		ksft_print_msg("no swap or memory cgroup: nothing is swapped out\n");
+		return true;
+	}
+	for (int tries = 0; tries < 20 && !swapped; tries++) {
+		drain_lru_batches();
+		reclaim_memcg(64UL << 20);
+		swapped = true;
+		for (int depth = 0; depth < CHAIN && swapped; depth++)
+			swapped = self->gone[depth] ||
+				  chain_ask(self, depth, CHAIN_SWAPPED);
+	}
+	return swapped;
 }
 
 /* exit() has given the memory up before anybody can wait for it. */
@@ -675,9 +899,15 @@ static bool wait_for_exit(pid_t pid)
 	return ok;
 }
 
+/*
+ *	process 0        1          2          3
+ *	|------|      |      |   |------|   |------|
+ *	| area |  ..  | exit |   | area |   | area |  ..  the next one writes the pages of
+ *	|------|      |      |   |------|   |------|      who exits; half-way, all => swap
+ */
 TEST_F(chain, exit)
 {
-	struct chain *chain = self->chain;
+	unsigned int seeds[CHAIN];
 	struct area area;
 	pid_t pid = fork();
 
@@ -686,23 +916,33 @@ TEST_F(chain, exit)
 		/* If the test fails, the chain ends. */
 		for (int i = 0; i < CHAIN; i++)
 			close(self->go[i][1]);
-		ASSERT_EQ(0, area_map(&area, &variant->params));
-		chain_link(chain, self->go, &area, 0);
+		ASSERT_EQ(have_memcg, join_memcg());
+		ASSERT_EQ(0, chain_map(&area, &variant->params));
+		for (int i = 0; i < CHAIN; i++)
+			seeds[i] = SEED_AREA;
+		chain_link(self, &area, seeds, 0);
 	}
 	for (int i = 0; i < CHAIN; i++)
-		while (!__atomic_load_n(&chain->pids[i], __ATOMIC_ACQUIRE))
+		while (!__atomic_load_n(&self->pids[i], __ATOMIC_ACQUIRE))
 			usleep(1000);
 	ASSERT_INVARIANTS();
 
 	for (int i = 0; i < CHAIN; i++) {
-		int depth = (i * variant->step + variant->first) % CHAIN;
+		int depth = self->order[i], next;
 
-		ASSERT_EQ(1, write(self->go[depth][1], "g", 1));
-		ASSERT_TRUE(wait_for_exit(chain->pids[depth]));
-		ASSERT_TRUE(chain->good[depth])
+		ASSERT_TRUE(chain_ask(self, depth, CHAIN_EXIT))
 			TH_LOG("process %d, the %d. to exit", depth, i);
-		if (i == CHAIN / 2)
+		ASSERT_TRUE(wait_for_exit(self->pids[depth]));
+		self->gone[depth] = true;
+		next = chain_next(self, depth);
+		if (next >= 0)
+			ASSERT_TRUE(chain_ask(self, next, depth))
+				TH_LOG("process %d, after %d has exited", next, depth);
+		if (i == CHAIN / 2) {
 			ASSERT_INVARIANTS();
+			ASSERT_TRUE(chain_swap_out(self));
+			ASSERT_INVARIANTS();
+		}
 	}
 	while (waitpid(-1, NULL, 0) > 0)
 		;
@@ -713,15 +953,16 @@ TEST_F(chain, exit)
  *
  *	parent                                  child
  *	|-------|--------|--------|-------|     |------|--------|--------|---
- *	| area  | faults | splits | moves |  => | area | a part of what  | ...
- *	|-------|--------|--------|-------|     |------| was written ----|---
+ *	| area  | faults | splits | moves |  => | area | what was written ..
+ *	|-------|--------|--------|-------|     |------|--------|--------|---
  */
-#define PART	16UL
+#define NR_PARTS	4
+#define PART		16UL	/* pages, unless it is a huge one */
 
 FIXTURE(threads)
 {
 	struct area area;
-	char *reserved;
+	char *reserved, *written;
 	struct rival faults, splits, moves;
 };
 
@@ -745,55 +986,82 @@ FIXTURE_VARIANT_ADD(threads, file)
 	.params = { .file = true },
 };
 
+/* And so are the parts. */
 FIXTURE_VARIANT_ADD(threads, pmd)
 {
 	.params = { .folios = AREA_PMD },
 };
 
+/* Until @done is set, the part is not all written. */
+static void set_done(struct rival *rival, bool done)
+{
+	__atomic_store_n(&rival->done, done, __ATOMIC_RELEASE);
+}
+
+static bool map_part(const struct rival *rival)
+{
+	if (!map_anon(rival->ptr, rival->nr, RW))
+		return false;
+	return rival->nr == PART ||
+	       !madvise(rival->ptr, bytes(rival->nr), MADV_HUGEPAGE);
+}
+
 static int step_fault(struct rival *rival)
 {
-	if (rival->steps % 4 == 0 && !map_anon(rival->ptr, PART, RW))
+	set_done(rival, false);
+	if (rival->steps % 4 == 0 && !map_part(rival))
 		return -ENOMEM;
-	if (madvise(rival->ptr, bytes(PART), MADV_DONTNEED))
+	if (madvise(rival->ptr, bytes(rival->nr), MADV_DONTNEED))
 		return -errno;
-	fill_pages(rival->ptr, 0, PART, SEED_A);
-	return find_bad_page(rival->ptr, 0, PART, SEED_A) < 0 ? 0 : -EIO;
+	fill_pages(rival->ptr, 0, rival->nr, SEED_A);
+	set_done(rival, true);
+	return find_bad_page(rival->ptr, 0, rival->nr, SEED_A) < 0 ? 0 : -EIO;
 }
 
 static int step_split(struct rival *rival)
 {
-	char *middle = rival->ptr + bytes(PART / 4);
+	char *middle = rival->ptr + bytes(rival->nr / 4);
 
-	if (!map_anon(rival->ptr, PART, RW))
+	set_done(rival, false);
+	if (!map_part(rival))
 		return -ENOMEM;
-	fill_pages(rival->ptr, 0, PART, SEED_A);
-	if (mprotect(middle, bytes(PART / 2), PROT_READ))
+	fill_pages(rival->ptr, 0, rival->nr, SEED_A);
+	set_done(rival, true);
+	if (mprotect(middle, bytes(rival->nr / 2), PROT_READ))
 		return -errno;
-	fill_pages(rival->ptr, 0, PART / 4, SEED_A);
-	if (mprotect(middle, bytes(PART / 2), RW))
+	fill_pages(rival->ptr, 0, rival->nr / 4, SEED_A);
+	if (mprotect(middle, bytes(rival->nr / 2), RW))
 		return -errno;
-	return find_bad_page(rival->ptr, 0, PART, SEED_A) < 0 ? 0 : -EIO;
+	return find_bad_page(rival->ptr, 0, rival->nr, SEED_A) < 0 ? 0 : -EIO;
 }
 
+/* The other place of the part that moves. */
+static char *other_place(const struct rival *rival)
+{
+	return rival->ptr + bytes(2 * rival->nr);
+}
+
+/* When it was written once, at least one place has all of it. */
 static int step_move(struct rival *rival)
 {
-	char *from = rival->ptr, *to = from + bytes(PART + 1);
+	char *from = rival->ptr, *to = other_place(rival);
 
-	if (!map_anon(from, PART, RW))
+	if (!map_part(rival))
 		return -ENOMEM;
-	fill_pages(from, 0, PART, SEED_A);
+	fill_pages(from, 0, rival->nr, SEED_A);
+	set_done(rival, true);
 	for (int i = 0; i < 3; i++) {
 		char *tmp = from;
 
-		if (mremap(from, bytes(PART), bytes(PART),
+		if (mremap(from, bytes(rival->nr), bytes(rival->nr),
 			   MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED)
 			return -errno;
 		/* Nobody else's memory comes here. */
-		if (!map_anon(from, PART, PROT_NONE))
+		if (!map_anon(from, rival->nr, PROT_NONE))
 			return -ENOMEM;
-		if (find_bad_page(to, 0, PART, SEED_A) >= 0)
+		if (find_bad_page(to, 0, rival->nr, SEED_A) >= 0)
 			return -EIO;
-		fill_pages(to, 0, PART / 2, SEED_A);
+		fill_pages(to, 0, rival->nr / 2, SEED_A);
 		from = to;
 		to = tmp;
 	}
@@ -802,44 +1070,90 @@ static int step_move(struct rival *rival)
 
 FIXTURE_SETUP(threads)
 {
-	struct area *area = &self->area;
+	struct rival *rivals[] = { &self->faults, &self->splits, &self->moves };
+	unsigned long nr = variant->params.folios == AREA_PMD ?
+			   area_folio_pages(AREA_PMD) : PART;
 
-	ASSERT_EQ(0, area_map(area, &variant->params));
-	self->reserved = reserve(4 * (PART + 1) + 1);
-	ASSERT_NE(NULL, self->reserved);
-	self->faults.ptr = self->reserved + psize();
+	ASSERT_EQ(0, area_map(&self->area, &variant->params));
 	self->faults.step = step_fault;
-	self->splits.ptr = self->faults.ptr + bytes(PART + 1);
 	self->splits.step = step_split;
-	self->moves.ptr = self->splits.ptr + bytes(PART + 1);
 	self->moves.step = step_move;
-	ASSERT_NE(NULL, map_anon(self->faults.ptr, PART, RW));
-	ASSERT_NE(NULL, map_anon(self->splits.ptr, PART, RW));
+	/* As much room on both sides of each place. */
+	self->reserved = reserve((2 * NR_PARTS + 1) * nr);
+	ASSERT_NE(NULL, self->reserved);
+	for (int i = 0; i < 3; i++) {
+		rivals[i]->ptr = self->reserved + bytes((2 * i + 1) * nr);
+		rivals[i]->nr = nr;
+		ASSERT_TRUE(map_part(rivals[i]));
+		fill_pages(rivals[i]->ptr, 0, nr, SEED_A);
+		if (variant->params.folios == AREA_PMD)
+			ASSERT_TRUE(check_huge_anon(rivals[i]->ptr, bytes(nr), 1, bytes(nr)));
+	}
+	self->written = malloc(bytes(nr));
+	ASSERT_NE(NULL, self->written);
+	fill_pages(self->written, 0, nr, SEED_A);
 }
 
 FIXTURE_TEARDOWN(threads)
 {
 	ASSERT_INVARIANTS();
-	ASSERT_EQ(0, munmap(self->reserved, bytes(4 * (PART + 1) + 1)));
+	ASSERT_EQ(0, munmap(self->reserved, bytes((2 * NR_PARTS + 1) * self->faults.nr)));
 	ASSERT_EQ(0, area_unmap(&self->area));
 }
 
-/* Each word is the one that is written there, or zero when it was not yet. */
-static bool is_partly_written(const char *ptr, unsigned long nr)
+/* Each word is the one that is written there, or still zero. */
+static bool is_partly_written(const char *ptr, const char *written, unsigned long nr)
 {
-	size_t words = bytes(nr) / sizeof(unsigned long);
-	const unsigned long *is = (const void *)ptr;
-	unsigned long *should = malloc(bytes(nr));
-	bool good = should;
+	const unsigned long *is = (const void *)ptr, *should = (const void *)written;
 
-	if (good)
-		fill_pages((char *)should, 0, nr, SEED_A);
-	for (size_t i = 0; i < words && good; i++)
-		good = !is[i] || is[i] == should[i];
-	free(should);
-	return good;
+	for (size_t i = 0; i < bytes(nr) / sizeof(*is); i++)
+		if (is[i] && is[i] != should[i])
+			return false;
+	return true;
 }
 
+static bool is_written(const char *ptr, const struct rival *rival, const char *written)
+{
+	/* Nothing of what this thread had written before a fork is lost by it. */
+	return rival->done ? !memcmp(ptr, written, bytes(rival->nr)) :
+			     is_partly_written(ptr, written, rival->nr);
+}
+
+static bool is_readable(const char *ptr)
+{
+	struct procmap_fd procmap;
+	bool readable;
+
+	if (open_self_procmap(&procmap))
+		return false;
+	readable = find_vma_procmap(&procmap, (void *)ptr) &&
+		   procmap.query.vma_flags & PROCMAP_QUERY_VMA_READABLE;
+	close_procmap(&procmap);
+	return readable;
+}
+
+/* All of it is at one place, and nothing else at the other one. */
+static bool is_moved(const struct rival *rival, const char *written)
+{
+	bool good = true, found = !rival->done;
+	const char *place = rival->ptr;
+
+	for (int i = 0; i < 2; i++) {
+		if (is_readable(place)) {
+			good &= is_partly_written(place, written, rival->nr);
+			found |= !memcmp(place, written, bytes(rival->nr));
+		}
+		place = other_place(rival);
+	}
+	return good && found;
+}
+
+/*
+ *	parent                                                 child
+ *	|------|   |--------|   |--------|   |-------|       | as above, and
+ *	| area |   | faults |   | splits |   | moves |  ..   | writes to its
+ *	|------|   |--------|   |--------|   |-------|  =>   | copies
+ */
 TEST_F(threads, fork)
 {
 	struct area *area = &self->area;
@@ -853,12 +1167,14 @@ TEST_F(threads, fork)
 
 		ASSERT_GE(pid, 0);
 		if (!pid) {
+			struct rival *faults = &self->faults, *splits = &self->splits;
 			bool good = area_find_bad_page(area) < 0;
 
-			good &= is_partly_written(self->faults.ptr, PART);
-			good &= is_partly_written(self->splits.ptr, PART);
-			fill_pages(self->faults.ptr, 0, PART, SEED_B);
-			good &= find_bad_page(self->faults.ptr, 0, PART,
+			good &= is_written(faults->ptr, faults, self->written);
+			good &= is_written(splits->ptr, splits, self->written);
+			good &= is_moved(&self->moves, self->written);
+			fill_pages(faults->ptr, 0, faults->nr, SEED_B);
+			good &= find_bad_page(faults->ptr, 0, faults->nr,
 					      SEED_B) < 0;
 			fill_pages(area->ptr, 0, area->nr / 2, SEED_B);
 			good &= find_bad_page(area->ptr, 0, area->nr / 2,

@@ -321,8 +321,8 @@ static unsigned long count_bits(const uint64_t *values, unsigned long nr,
 
 /*
  *	|-----------|        |-----------|
- *	|  marked   |        | upgraded  |  by a fork before the other was there
- *	|-----------|        |-----------|
+ *	|  marked   |        | upgraded  |  by a fork before the other was there, or
+ *	|-----------|        |-----------|  inherited
  */
 FIXTURE(report)
 {
@@ -341,6 +341,12 @@ FIXTURE_VARIANT_ADD(report, anon)
 {
 	.marked = { .history = AREA_MARKED },
 	.upgraded = { .history = AREA_UPGRADED },
+};
+
+FIXTURE_VARIANT_ADD(report, anon_child)
+{
+	.marked = { .history = AREA_MARKED },
+	.upgraded = { .history = AREA_CHILD },
 };
 
 FIXTURE_VARIANT_ADD(report, file)
@@ -366,6 +372,8 @@ FIXTURE_SETUP(report)
 	if (access("/proc/kpageflags", R_OK))
 		SKIP(return, "needs CONFIG_PROC_PAGE_MONITOR and root");
 	ASSERT_EQ(0, area_map(&self->upgraded, &variant->upgraded));
+	/* Nothing is shared with a parent any more. */
+	fill_pages(self->upgraded.ptr, 0, self->upgraded.nr, SEED_AREA);
 	ASSERT_EQ(0, area_map(&self->marked, &variant->marked));
 	self->nr = self->marked.nr;
 	self->kb = bytes(self->nr) >> 10;

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kselftest.h"
+#include "anon_state.h"
 #include "rounds.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
 #define MIN_ROUNDS	4
+/* Until a rival has done something, however slow the machine. */
+#define DEADLINE_MS	60000
 
 /* How long a test races; ANON_OWNER_MS= races longer. */
 static unsigned long race_ms = 60;
@@ -54,6 +58,21 @@ int renew_area(struct area *area)
 	return err;
 }
 
+/* The rival does not share it, so it has to be what it was at first. */
+static int check_renewed(const struct area *area)
+{
+	struct anon_state state;
+	int err;
+
+	if (!anon_state_available())
+		return 0;
+	err = anon_state_query(0, area->ptr, &state);
+	if (err || !strcmp(state.vma, area_vma_state(area)))
+		return err;
+	ksft_print_msg("the renewed area is %s\n", state.vma);
+	return -EUCLEAN;
+}
+
 /*
  *	parent            child
  *	|-----------|     |-----------|
@@ -65,12 +84,8 @@ int renew_area(struct area *area)
 int round_fork(struct area *area)
 {
 	unsigned long half = area->nr / 2;
-	int err = renew_area(area);
-	pid_t pid;
+	pid_t pid = fork();
 
-	if (err)
-		return err;
-	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (!pid) {
@@ -96,10 +111,7 @@ int round_split(struct area *area)
 {
 	unsigned long first = area->nr / 4 + 1, end = area->nr / 4 * 3 - 1;
 	char *middle = area_page(area, first);
-	int err = renew_area(area);
 
-	if (err)
-		return err;
 	if (mprotect(middle, bytes(end - first), PROT_READ))
 		return -errno;
 	fill_pages(area->ptr, 0, first, SEED_A);
@@ -121,10 +133,8 @@ int round_munmap(struct area *area)
 {
 	unsigned long first = area->nr / 4 + 1, end = area->nr / 4 * 3 - 1;
 	char *middle = area_page(area, first);
-	int err = renew_area(area);
+	int err;
 
-	if (err)
-		return err;
 	if (munmap(middle, bytes(end - first)))
 		return -errno;
 	err = area_map_pages(area, first, end - first, RW);
@@ -154,10 +164,8 @@ static int move(char *from, unsigned long nr, char *to)
 int round_mremap(struct area *area)
 {
 	char *dest = area_page(area, area->nr);
-	int err = renew_area(area);
+	int err = move(area->ptr, area->nr, dest);
 
-	if (!err)
-		err = move(area->ptr, area->nr, dest);
 	if (err)
 		return err;
 	if (find_bad_page(dest, 0, area->nr, SEED_AREA) >= 0)
@@ -194,23 +202,53 @@ int rival_start(struct rival *rival)
 {
 	rival->stop = false;
 	rival->steps = 0;
+	rival->done = 0;
 	rival->err = 0;
+	rival->deadline = now_ms() + DEADLINE_MS;
 	return -pthread_create(&rival->thread, NULL, rival_thread, rival);
 }
 
-/* Returns what the last step did. */
+void rival_count(struct rival *rival, unsigned long nr)
+{
+	__atomic_fetch_add(&rival->done, nr, __ATOMIC_RELAXED);
+}
+
+/* Returns what the last step did, -ETIME if all of them have done nothing. */
 int rival_stop(struct rival *rival)
 {
 	__atomic_store_n(&rival->stop, true, __ATOMIC_RELAXED);
 	pthread_join(rival->thread, NULL);
+	if (!rival->err && rival->counts && !rival->done)
+		return -ETIME;
 	return rival->err;
 }
 
 /* It failed, or was there for more than a step that had begun before. */
 bool rival_is_done(const struct rival *rival)
 {
-	return __atomic_load_n(&rival->err, __ATOMIC_RELAXED) ||
-	       __atomic_load_n(&rival->steps, __ATOMIC_RELAXED) > 1;
+	if (__atomic_load_n(&rival->err, __ATOMIC_RELAXED))
+		return true;
+	if (__atomic_load_n(&rival->steps, __ATOMIC_RELAXED) <= 1)
+		return false;
+	return !rival->counts || now_ms() > rival->deadline ||
+	       __atomic_load_n(&rival->done, __ATOMIC_RELAXED);
+}
+
+/* While the round has not begun yet, @rival has the area for @pause ms or until it is done. */
+static int paused_round(struct area *area, int (*round)(struct area *area),
+			struct rival *rival, unsigned long pause)
+{
+	unsigned long before = rival->observe ? rival->observe(rival) : 0;
+	unsigned long after;
+	int err;
+
+	for (; pause && !rival_is_done(rival); pause--)
+		usleep(1000);
+	err = round(area);
+	after = before ? rival->observe(rival) : 0;
+	if (after && after != before)
+		rival_count(rival, 1);
+	return err;
 }
 
 /* Rounds against @rival for a while. Returns 0 or the first error of the two. */
@@ -218,19 +256,22 @@ int run_rounds(struct area *area, int (*round)(struct area *area),
 	       struct rival *rival)
 {
 	unsigned long end = now_ms() + race_ms;
-	unsigned long rounds = 0;
+	unsigned long rounds = 0, pause = 0;
 	int err, rival_err;
 
 	err = rival_start(rival);
 	if (err)
 		return err;
 	do {
-		err = round(area);
-		rounds++;
-	} while (!err && (now_ms() < end || rounds < MIN_ROUNDS ||
-			  !rival_is_done(rival)));
+		err = renew_area(area) ?: check_renewed(area);
+		if (!err)
+			err = paused_round(area, round, rival, pause);
+		/* If it was always too late, it has more and more time. */
+		if (++rounds >= MIN_ROUNDS && now_ms() >= end)
+			pause = 4 * pause + 8;
+	} while (!err && (!pause || !rival_is_done(rival)));
 	rival_err = rival_stop(rival);
-	ksft_print_msg("%lu rounds (%d) against %lu steps (%d)\n", rounds, err,
-		       rival->steps, rival_err);
+	ksft_print_msg("%lu rounds (%d) against %lu steps (%d), which did %lu\n",
+		       rounds, err, rival->steps, rival_err, rival->done);
 	return err ? err : rival_err;
 }

@@ -12,7 +12,7 @@
 
 #include "test_area.h"
 
-/* Each returns 0 or a negative errno, -EIO if a byte is wrong. */
+/* Of a renewed area. Each returns 0 or a negative errno, -EIO if a byte is wrong. */
 int round_fork(struct area *area);
 int round_split(struct area *area);
 int round_munmap(struct area *area);
@@ -29,13 +29,24 @@ struct rival {
 	pid_t pid;
 	int fd;
 
+	/*
+	 * Whether the steps have to do something in time, and how much they have
+	 * done: they count it, or a round changes what @observe returns, unless
+	 * that is 0.
+	 */
+	bool counts;
+	unsigned long (*observe)(const struct rival *rival);
+	unsigned long done;
+
 	pthread_t thread;
 	bool stop;
 	unsigned long steps;
+	unsigned long deadline;
 	int err;
 };
 
 int rival_start(struct rival *rival);
+void rival_count(struct rival *rival, unsigned long nr);
 int rival_stop(struct rival *rival);
 bool rival_is_done(const struct rival *rival);
 

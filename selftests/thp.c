@@ -12,6 +12,8 @@
 
 #define RW		(PROT_READ | PROT_WRITE)
 #define SPLIT_DEBUGFS	"/sys/kernel/debug/split_huge_pages"
+#define DROP_CACHES	"/proc/sys/vm/drop_caches"
+#define SCAN_SLEEP	"khugepaged/scan_sleep_millisecs"
 #define MAX_ORDERS	20
 
 #ifndef MADV_COLLAPSE
@@ -58,6 +60,22 @@ static int split_folios(char *addr, unsigned long nr, int order)
 			return 0;
 		usleep(1000);
 		drain_lru_batches();
+	}
+	return -EAGAIN;
+}
+
+/*
+ * Split what is mapped in part, as when memory is short, until @expected small
+ * folios are mapped at @nr pages at @addr. Returns 0 or -EAGAIN.
+ */
+static int shrink_folios(char *addr, unsigned long nr, int expected)
+{
+	for (int i = 0; i < 100; i++) {
+		drain_lru_batches();
+		write_file(DROP_CACHES, "2", 2);
+		if (count_folios(addr, nr, 0) == expected)
+			return 0;
+		usleep(1000);
 	}
 	return -EAGAIN;
 }
@@ -137,6 +155,20 @@ FIXTURE_TEARDOWN(thp)
 #define ASSERT_MIDDLE(seed) \
 	ASSERT_PAGES(self->middle, self->first, self->end - self->first, seed)
 
+/* The middle was given back: all else is as it was, and there is room for it. */
+#define ASSERT_DONTNEED() do {						\
+	ASSERT_EQ(1, count_vmas(self->area.ptr, self->area.nr));	\
+	ASSERT_STATE(self->left, area_vma_state(&self->area));		\
+	ASSERT_STATE(self->right, area_vma_state(&self->area));		\
+	ASSERT_SIDES(SEED_AREA);					\
+	ASSERT_MIDDLE(SEED_ZERO);					\
+	fill_pages(self->middle, self->first, self->end - self->first,	\
+		   SEED_A);						\
+	ASSERT_STATE(self->middle, area_vma_state(&self->area));	\
+	ASSERT_SIDES(SEED_AREA);					\
+	ASSERT_MIDDLE(SEED_A);						\
+} while (0)
+
 /*
  *	|-----------------------|          |-----------------------|
  *	|      large folio      |    =>    | | | | | | | | | | | | |
@@ -206,15 +238,35 @@ TEST_F(thp, dontneed_then_split)
 
 	ASSERT_EQ(0, split_folios(self->left, self->first, 0));
 	ASSERT_EQ(0, split_folios(self->right, area->nr - self->end, 0));
-	ASSERT_STATE(self->left, area_vma_state(area));
-	ASSERT_STATE(self->right, area_vma_state(area));
-	ASSERT_SIDES(SEED_AREA);
-	ASSERT_MIDDLE(SEED_ZERO);
+	ASSERT_DONTNEED();
+}
 
-	fill_pages(self->middle, self->first, self->end - self->first, SEED_A);
-	ASSERT_STATE(self->middle, area_vma_state(area));
-	ASSERT_SIDES(SEED_AREA);
-	ASSERT_MIDDLE(SEED_A);
+/*
+ *	|-----|     |-----------|          |-----|     |-----------|
+ *	|     |     |           |    =>    | | | |     | | | | | | |
+ *	|-----|     |-----------|          |-----|     |-----------|
+ *	   a part of the folio is gone: memory that a shrinker gets back
+ */
+TEST_F(thp, dontneed_then_shrink)
+{
+	struct area *area = &self->area;
+	unsigned long pages = area_folio_pages(variant->params.folios);
+
+	if (access(DROP_CACHES, W_OK))
+		SKIP(return, "needs CONFIG_SYSCTL and root");
+	/* What a parent maps as well stays mapped as a whole. */
+	if (variant->params.history == AREA_CHILD) {
+		ASSERT_EQ(0, madvise(area->ptr, bytes(area->nr), MADV_DONTNEED));
+		fill_pages(area->ptr, 0, area->nr, SEED_AREA);
+		ASSERT_TRUE(area_has_large_folios(area));
+	}
+	ASSERT_EQ(0, madvise(self->middle, self->middle_len, MADV_DONTNEED));
+	ASSERT_EQ(0, shrink_folios(area->ptr, area->nr, self->first % pages +
+				   pages - self->end % pages));
+	ASSERT_DONTNEED();
+	ASSERT_EQ(0, share_with_child());
+	ASSERT_STATE(self->left, "anon_vma");
+	ASSERT_STATE(self->right, "anon_vma");
 }
 
 /*
@@ -339,8 +391,8 @@ FIXTURE_SETUP(mthp_sizes)
 
 FIXTURE_TEARDOWN(mthp_sizes)
 {
-	ASSERT_INVARIANTS();
 	restore_mthp_orders();
+	ASSERT_INVARIANTS();
 	ASSERT_EQ(0, munmap(self->reserved, bytes(2 * self->pages)));
 }
 
@@ -427,6 +479,7 @@ FIXTURE_SETUP(collapse)
 
 FIXTURE_TEARDOWN(collapse)
 {
+	restore_mthp_orders();
 	ASSERT_INVARIANTS();
 	ASSERT_EQ(0, area_unmap(&self->area));
 }
@@ -442,6 +495,23 @@ static int collapse(const struct area *area)
 		usleep(1000);
 	}
 	return -EAGAIN;
+}
+
+/* Have khugepaged collapse to folios of @order. Returns 0 or -EAGAIN. */
+static int wake_khugepaged(const struct area *area, int order)
+{
+	unsigned long sleep = thp_read_num(SCAN_SLEEP);
+	int ret = -EAGAIN;
+
+	thp_write_num(SCAN_SLEEP, 10);
+	for (int i = 0; i < 1000 && ret; i++) {
+		if (count_folios(area->ptr, area->nr, order) == area->nr >> order)
+			ret = 0;
+		else
+			usleep(10 * 1000);
+	}
+	thp_write_num(SCAN_SLEEP, sleep);
+	return ret;
 }
 
 /*
@@ -463,6 +533,47 @@ TEST_F(collapse, full)
 	fill_pages(area->ptr, 0, area->nr, SEED_A);
 	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
 	ASSERT_TRUE(area_has_large_folios(area));
+}
+
+#define ASSERT_KHUGEPAGED(order) do {					\
+	struct area *__area = &self->area;				\
+									\
+	ASSERT_EQ(0, wake_khugepaged(__area, order));			\
+	ASSERT_EQ(1, count_vmas(__area->ptr, __area->nr));		\
+	for (unsigned long i = 0; i < __area->nr; i += 7)		\
+		ASSERT_STATE(area_page(__area, i), area_vma_state(__area)); \
+	ASSERT_AREA(__area);						\
+	ASSERT_INVARIANTS();						\
+									\
+	ASSERT_EQ(0, share_with_child());				\
+	ASSERT_STATE(__area->ptr, "anon_vma");				\
+	fill_pages(__area->ptr, 0, __area->nr, SEED_A);			\
+	ASSERT_PAGES(__area->ptr, 0, __area->nr, SEED_A);		\
+} while (0)
+
+/*
+ *	|-----------------------|          |-----------------------|
+ *	| | | | | | | | | | | | |    =>    |      large folio      |
+ *	|-----------------------|          |-----------------------|
+ *	                                    by khugepaged
+ */
+TEST_F(collapse, khugepaged)
+{
+	ASSERT_KHUGEPAGED(sz2ord(self->area.nr, 1));
+}
+
+/*
+ *	|-----------------------|          |-----------------------|
+ *	| | | | | | | | | | | | |    =>    |     |     |     |     |
+ *	|-----------------------|          |-----------------------|
+ *	                                    by khugepaged, less large
+ */
+TEST_F(collapse, khugepaged_mthp)
+{
+	unsigned long pages = area_folio_pages(AREA_MTHP);
+
+	set_mthp_orders(pages);
+	ASSERT_KHUGEPAGED(sz2ord(pages, 1));
 }
 
 /*

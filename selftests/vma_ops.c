@@ -482,8 +482,8 @@ TEST_F(vma_ops, fill_gap)
 }
 
 /*
- * Three neighbours, each in one of these states when the protection of the
- * middle one becomes that of the other two:
+ * Three neighbours, each in one of these states when the middle one becomes like
+ * the other two:
  *
  *	|---------|---------|---------|
  *	|  prev   | middle  |  next   |
@@ -497,6 +497,46 @@ enum neighbour {
 	NR_NEIGHBOURS,
 };
 
+/* How it does. */
+enum way {
+	MPROTECT,
+	MMAP,		/* a new one fills the gap that it leaves */
+	MREMAP,		/* it has been away */
+	NR_WAYS,
+};
+
+/* The VMAs that a kernel without owners leaves, as recorded: [middle][prev][next] */
+static const int base_vmas[NR_NEIGHBOURS][NR_NEIGHBOURS][NR_NEIGHBOURS] = {
+	[UNFAULTED] = {
+		{ 1, 1, 1, 2 },
+		{ 1, 2, 2, 2 },
+		{ 1, 2, 2, 2 },
+		{ 2, 2, 2, 3 },
+	},
+	[MARKED] = {
+		{ 1, 1, 1, 2 },
+		{ 1, 1, 2, 2 },
+		{ 1, 1, 2, 2 },
+		{ 2, 2, 2, 3 },
+	},
+	[UPGRADED] = {
+		{ 1, 1, 1, 2 },
+		{ 1, 1, 1, 2 },
+		{ 1, 1, 1, 2 },
+		{ 2, 2, 2, 3 },
+	},
+	[INHERITED] = {
+		{ 3, 3, 3, 3 },
+		{ 3, 3, 3, 3 },
+		{ 3, 3, 3, 3 },
+		{ 3, 3, 3, 3 },
+	},
+};
+
+#define NR_NEIGHBOUR_PAGES	4UL
+/* The three and where the middle one goes, pages between and around them. */
+#define MATRIX_PAGES		(4 * NR_NEIGHBOUR_PAGES + 3)
+
 FIXTURE(merge_matrix)
 {
 	char *reserved;
@@ -505,84 +545,120 @@ FIXTURE(merge_matrix)
 FIXTURE_VARIANT(merge_matrix)
 {
 	enum neighbour middle;
-	/* What a kernel without owners leaves, as recorded: vmas[prev][next] */
-	int vmas[NR_NEIGHBOURS][NR_NEIGHBOURS];
 };
 
 FIXTURE_VARIANT_ADD(merge_matrix, unfaulted)
 {
 	.middle = UNFAULTED,
-	.vmas = {
-		{ 1, 1, 1, 2 },
-		{ 1, 2, 2, 2 },
-		{ 1, 2, 2, 2 },
-		{ 2, 2, 2, 3 },
-	},
 };
 
 FIXTURE_VARIANT_ADD(merge_matrix, marked)
 {
 	.middle = MARKED,
-	.vmas = {
-		{ 1, 1, 1, 2 },
-		{ 1, 1, 2, 2 },
-		{ 1, 1, 2, 2 },
-		{ 2, 2, 2, 3 },
-	},
 };
 
 FIXTURE_VARIANT_ADD(merge_matrix, upgraded)
 {
 	.middle = UPGRADED,
-	.vmas = {
-		{ 1, 1, 1, 2 },
-		{ 1, 1, 1, 2 },
-		{ 1, 1, 1, 2 },
-		{ 2, 2, 2, 3 },
-	},
 };
 
 FIXTURE_VARIANT_ADD(merge_matrix, inherited)
 {
 	.middle = INHERITED,
-	.vmas = {
-		{ 3, 3, 3, 3 },
-		{ 3, 3, 3, 3 },
-		{ 3, 3, 3, 3 },
-		{ 3, 3, 3, 3 },
-	},
 };
 
 FIXTURE_SETUP(merge_matrix)
 {
-	self->reserved = reserve(14);
+	self->reserved = reserve(MATRIX_PAGES);
 	ASSERT_NE(NULL, self->reserved);
 }
 
 FIXTURE_TEARDOWN(merge_matrix)
 {
 	ASSERT_INVARIANTS();
-	ASSERT_EQ(0, munmap(self->reserved, bytes(14)));
+	ASSERT_EQ(0, munmap(self->reserved, bytes(MATRIX_PAGES)));
 }
 
-/* Returns the number of VMAs after the merge, negative if data was lost. */
-static int merge_neighbours(char *ptr, const enum neighbour states[3])
+static char *neighbour(char *ptr, int i)
 {
-	const unsigned long nr = 4;
+	return ptr + i * bytes(NR_NEIGHBOUR_PAGES);
+}
+
+/* Returns 0 or a negative errno. */
+static int let_merge(char *ptr, enum way way)
+{
+	size_t len = bytes(NR_NEIGHBOUR_PAGES);
+	char *middle = neighbour(ptr, 1), *away = neighbour(ptr, 3) + psize();
+
+	if (way == MMAP) {
+		if (munmap(middle, len))
+			return -errno;
+		return map_anon(middle, NR_NEIGHBOUR_PAGES, RW) ? 0 : -errno;
+	}
+	if (way == MPROTECT)
+		return mprotect(middle, len, RW) ? -errno : 0;
+	if (mremap(middle, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, away) != away ||
+	    mprotect(away, len, RW) ||
+	    mremap(away, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, middle) != middle)
+		return -errno;
+	return 0;
+}
+
+/* What neighbours @first to @last are once they are one VMA. */
+static const char *merged_state(const enum neighbour states[3], int first,
+				int last, enum way way)
+{
+	/* Which of them grows. The others' folios change their owner. */
+	int target = first == 1 ? last : first;
+	int faulted = 0;
+
+	for (int i = first; i <= last; i++)
+		faulted += states[i] != UNFAULTED;
+	if (!faulted)
+		return "unfaulted";
+	if (faulted > 1 || states[target] != MARKED || (target == 1 && way == MREMAP))
+		return "anon_vma";
+	return "owned";
+}
+
+/* Returns the number of VMAs, negative if one is not what it should be. */
+static int count_merged(char *ptr, const enum neighbour states[3], enum way way)
+{
+	struct anon_state state;
+	int vmas = 0;
+
+	for (int first = 0, last; first < 3; first = last + 1, vmas++) {
+		last = first;
+		while (last < 2 && count_vmas(neighbour(ptr, last), 2 * NR_NEIGHBOUR_PAGES) == 1)
+			last++;
+		if (!anon_state_available())
+			continue;
+		if (anon_state_query(0, neighbour(ptr, first), &state))
+			return -EPROTO;
+		if (strcmp(state.vma, merged_state(states, first, last, way))) {
+			ksft_print_msg("%d to %d: %s\n", first, last, state.vma);
+			return -EUCLEAN;
+		}
+	}
+	return vmas;
+}
+
+/* Returns the number of VMAs after the merge, negative if something is wrong. */
+static int merge_neighbours(char *ptr, enum neighbour states[3], enum way way)
+{
+	const unsigned long nr = NR_NEIGHBOUR_PAGES;
 	int middle_prot = RW | PROT_EXEC;
-	int vmas;
+	int vmas, err;
 
 	for (int i = 0; i < 3; i++)
-		if (!map_anon(ptr + i * bytes(nr), nr,
-			      i == 1 ? middle_prot : RW))
+		if (!map_anon(neighbour(ptr, i), nr, i == 1 ? middle_prot : RW))
 			return -ENOMEM;
 
 	/* The oldest first: who is touched later may share with them. */
 	for (enum neighbour state = INHERITED; state > UNFAULTED; state--) {
 		for (int i = 0; i < 3; i++)
 			if (states[i] == state)
-				fill_pages(ptr + i * bytes(nr), i * nr, nr,
-					   SEED_A);
+				fill_pages(neighbour(ptr, i), i * nr, nr, SEED_A);
 		if (state == INHERITED) {
 			pid_t pid = fork();
 
@@ -595,11 +671,14 @@ static int merge_neighbours(char *ptr, const enum neighbour states[3])
 			return -EAGAIN;
 	}
 
-	if (mprotect(ptr + bytes(nr), bytes(nr), RW))
-		return -errno;
-	vmas = count_vmas(ptr, 3 * nr);
+	err = let_merge(ptr, way);
+	if (err)
+		return err;
+	if (way == MMAP)
+		states[1] = UNFAULTED;
+	vmas = count_merged(ptr, states, way);
 	for (int i = 0; i < 3; i++)
-		if (find_bad_page(ptr + i * bytes(nr), i * nr, nr,
+		if (find_bad_page(neighbour(ptr, i), i * nr, nr,
 				  states[i] ? SEED_A : SEED_ZERO) >= 0)
 			return -EIO;
 	fill_pages(ptr, 0, 3 * nr, SEED_B);
@@ -610,28 +689,78 @@ static int merge_neighbours(char *ptr, const enum neighbour states[3])
 	return vmas;
 }
 
-TEST_F(merge_matrix, mprotect)
+/* Returns how many pairs of neighbours do not merge with @middle as they should. */
+static int count_bad_merges(char *reserved, enum neighbour middle, enum way way)
 {
+	/* A new one inherits nothing. */
+	bool fresh = middle == INHERITED && way == MMAP;
+	int bad = 0;
+
 	for (enum neighbour prev = 0; prev < NR_NEIGHBOURS; prev++) {
 		for (enum neighbour next = 0; next < NR_NEIGHBOURS; next++) {
-			enum neighbour states[] = { prev, variant->middle, next };
-			int vmas = variant->vmas[prev][next];
+			enum neighbour states[] = { prev, middle, next };
+			int max = base_vmas[fresh ? UNFAULTED : middle][prev][next];
 			pid_t pid = fork();
 			int ret;
 
-			ASSERT_GE(pid, 0);
 			if (!pid) {
-				ret = merge_neighbours(self->reserved + psize(),
-						       states);
+				ret = merge_neighbours(reserved + psize(), states, way);
 				_exit(ret < 0 ? 100 - ret : ret);
 			}
 			ret = wait_child(pid);
-			EXPECT_GE(ret, 1);
-			EXPECT_LE(ret, vmas);
-			if (ret < 1 || ret > vmas)
-				TH_LOG("prev %d, next %d", prev, next);
+			if (ret >= 1 && ret <= max)
+				continue;
+			ksft_print_msg("prev %d, next %d: %d VMAs, not %d\n", prev, next,
+				       ret, max);
+			bad++;
 		}
 	}
+	return bad;
+}
+
+#define ASSERT_MERGES(way) \
+	ASSERT_EQ(0, count_bad_merges(self->reserved, variant->middle, way))
+
+/*
+ *	|--------+--------+--------|
+ *	|   rw   |  rwx   |   rw   |
+ *	|--------+--------+--------|
+ *	             v mprotect
+ *	|--------------------------|
+ *	|            rw            |  one VMA, or as many as on the base
+ *	|--------------------------|
+ */
+TEST_F(merge_matrix, mprotect)
+{
+	ASSERT_MERGES(MPROTECT);
+}
+
+/*
+ *	|--------+--------+--------|          |--------|        |--------|
+ *	|   rw   |  rwx   |   rw   |  munmap  |   rw   |        |   rw   |
+ *	|--------+--------+--------|          |--------|        |--------|
+ *	                                                   v mmap
+ *	                                      |--------------------------|
+ *	                                      |            rw            |
+ *	                                      |--------------------------|
+ */
+TEST_F(merge_matrix, mmap)
+{
+	ASSERT_MERGES(MMAP);
+}
+
+/*
+ *	|--------+--------+--------|      |--------|        |--------|    |--------|
+ *	|   rw   |  rwx   |   rw   |  =>  |   rw   |        |   rw   |    |   rw   |
+ *	|--------+--------+--------|      |--------|        |--------|    |--------|
+ *	                                               v mremap back          |
+ *	                                  |--------------------------|        |
+ *	                                  |            rw            |  <-----/
+ *	                                  |--------------------------|
+ */
+TEST_F(merge_matrix, mremap)
+{
+	ASSERT_MERGES(MREMAP);
 }
 
 /* The largest VMA that a first touch marks, and what is beyond it. */

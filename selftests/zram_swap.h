@@ -7,4 +7,10 @@
 bool zram_swap_on(void);
 int cycle_swap(void);
 
+bool loop_swap_make(void);
+int loop_swap_on(bool stable_writes);
+int loop_swap_off(void);
+int loop_swap_hold(void);
+void loop_swap_release(void);
+
 #endif /* __ZRAM_SWAP_H__ */

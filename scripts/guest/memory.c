@@ -328,10 +328,10 @@ static long swapped_pages(void)
 		get(meminfo, "SwapCached:")) * 1024 / page;
 }
 
-/* All to zram, by the LRU, and back. */
+/* Most of it to zram, by the LRU, and back. */
 static void swap_out_and_in(int round)
 {
-	const int wanted = PROCESSES * MAPPINGS * 8 / 10;
+	const int wanted = PROCESSES * MAPPINGS / 2;
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/memory.reclaim", cgroup());
