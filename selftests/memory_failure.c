@@ -521,9 +521,11 @@ static int storm_dontfork(struct rival *rival)
 } while (0)
 
 /* The first fork to share it may be under way when the page is lost. */
-#define RENEWED_ROUND(round) do {					\
-	ASSERT_EQ(0, renew_area(&self->area));				\
-	self->pfn = pagemap_get_pfn(self->pagemap, self->addr);		\
+#define FORK_ROUND(round) do {						\
+	if (variant->params.folios == AREA_SMALL) {			\
+		ASSERT_EQ(0, renew_area(&self->area));			\
+		self->pfn = pagemap_get_pfn(self->pagemap, self->addr);	\
+	}								\
 	round;								\
 } while (0)
 
@@ -531,12 +533,9 @@ static int storm_dontfork(struct rival *rival)
  * A large folio that an exiting child holds for a moment cannot be split, and then
  * is not unmapped, on the base as well: such ones are not shared.
  */
-#define ASSERT_STORM_OF_FORKS(round) do {				\
-	if (variant->params.folios == AREA_SMALL)			\
-		ASSERT_STORM(storm_fork, RENEWED_ROUND(round));		\
-	else								\
-		ASSERT_STORM(storm_dontfork, round);			\
-} while (0)
+#define ASSERT_STORM_OF_FORKS(round)					\
+	ASSERT_STORM(variant->params.folios == AREA_SMALL ?		\
+		     storm_fork : storm_dontfork, FORK_ROUND(round))
 
 /* In the storm: read only. */
 #define HARD_ROUND() do {						\
