@@ -280,7 +280,7 @@ FACTS = (
     (r'(?:split needs|on the\s+base) (\d+)(?: on\s+the\s+base|; an mremap)', 'base', 1,
      ('lock held: split, first', 'pages', '4096')),
     (r'an mremap: (\d+)', 'series', 1, ('lock held: mremap, first', 'pages', '4096')),
-    (r'merge of three:? (\d+)', 'series', 1, ('lock held: merge of three', 'pages', '4096')),
+    (r'merge of three\s+needs (\d+)', 'series', 1, ('lock held: merge of three', 'pages', '4096')),
     (r'A later split costs about (\d+) instructions more', 'change', 1,
      ('mprotect split, later', 'VMAs', '100')),
     (r'a later merge (\d+)', 'change', 1, ('merge back', 'VMAs', '100')),
