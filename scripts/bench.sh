@@ -40,7 +40,7 @@ demo)
 	;;
 bench)
 	for ARCH in $archs; do
-		export ARCH
+		export ARCH ARCHES="$ARCH"
 		"$TOP/scripts/deps.sh"
 		RUN_LOGS=$RUN_LOGS/$ARCH "$0" arch
 	done
