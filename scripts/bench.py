@@ -184,9 +184,11 @@ def collect(logs, arch):
     with open(f'{logs}/base/console.log', encoding='utf-8', errors='replace') as file:
         console = file.read()
     kernel = re.search(r'Linux version (\S+) \(.*?\) \((.*?),', console)
+    if not kernel:
+        raise Error(f'{logs}/base/console.log does not say which kernel was measured')
     result['run'] = {
         'date': time.strftime('%Y-%m-%d'), 'series': series_id(), 'qemu': console.split('\n')[0],
-        'kernel': kernel[1] if kernel else '?', 'compiler': kernel[2] if kernel else '?',
+        'kernel': kernel[1], 'compiler': kernel[2],
         'config': config_id(arch), 'seconds': round(time.time() - int(os.environ.get('RUN_START', 0)))}
     return result
 

@@ -163,6 +163,11 @@ class BenchTest(unittest.TestCase):
                 self.collect()
             self.write(path, good)
 
+    def test_unknown_kernel(self):
+        self.write('logs/x86_64/base/console.log', 'QEMU 7.2\n')
+        with self.assertRaisesRegex(bench.Error, 'which kernel'):
+            self.collect()
+
     def test_missing_on_one_side(self):
         self.change('logs/x86_64/base/ops.ktap', 'op munmap:', 'op munmapped:')
         with self.assertRaisesRegex(bench.Error, 'lacks'):
