@@ -515,6 +515,8 @@ static int storm_dontfork(struct rival *rival)
 		while (!rival_is_done(&rival))				\
 			usleep(100);					\
 		round;							\
+		if (i < STORM_ROUNDS - 1)				\
+			ASSERT_EQ(0, unpoison(self));			\
 		ASSERT_EQ(0, rival_stop(&rival));			\
 	}								\
 	ASSERT_RECOVERY();						\
@@ -542,24 +544,18 @@ static int storm_dontfork(struct rival *rival)
 	ASSERT_EQ(0, madvise(self->addr, psize(), MADV_HWPOISON));	\
 	ASSERT_TOLD(BUS_MCEERR_AR);					\
 	ASSERT_LOST();							\
-	if (i < STORM_ROUNDS - 1)					\
-		ASSERT_EQ(0, unpoison(self));				\
 } while (0)
 
 #define EARLY_ROUND() do {						\
 	ASSERT_EQ(0, corrupt_pfn(self->pfn));				\
 	ASSERT_TOLD(BUS_MCEERR_AO);					\
 	ASSERT_LOST();							\
-	if (i < STORM_ROUNDS - 1)					\
-		ASSERT_EQ(0, unpoison(self));				\
 } while (0)
 
 #define LATE_ROUND() do {						\
 	ASSERT_EQ(0, corrupt_pfn(self->pfn));				\
 	ASSERT_EQ(0, sigbus.count);					\
 	ASSERT_LOST();							\
-	if (i < STORM_ROUNDS - 1)					\
-		ASSERT_EQ(0, unpoison(self));				\
 } while (0)
 
 /* A writer may have the page's owner each time that it is tried: ask again. */
@@ -573,8 +569,6 @@ static int storm_dontfork(struct rival *rival)
 	ASSERT_EQ(0, sigbus.count);					\
 	ASSERT_TRUE(is_poisoned(self));					\
 	ASSERT_AREA(&self->area);					\
-	if (i < STORM_ROUNDS - 1)					\
-		ASSERT_EQ(0, unpoison(self));				\
 } while (0)
 
 /*

@@ -961,19 +961,6 @@ TEST_F(other, mrelease)
 /* Within the bound of marked VMAs. */
 #define WRITERS_BYTES	(12UL << 20)
 
-/* Unlike vm_util's write_file(), returns a negative errno. */
-static int write_string(const char *path, const char *s)
-{
-	int fd = open(path, O_WRONLY);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, s, strlen(s)) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 static unsigned long oom_kills(void)
 {
 	char buf[512], *s;

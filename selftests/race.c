@@ -31,16 +31,6 @@
 
 static bool have_swap, have_memcg, memcg_was_on;
 
-static bool write_string(const char *path, const char *s)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok = fd >= 0 && write(fd, s, strlen(s)) == (ssize_t)strlen(s);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static void remove_memcg(void)
 {
 	/* A task is in its cgroup for a little longer than waitpid() says. */
@@ -61,7 +51,7 @@ static void __attribute__((constructor)) setup_swap(void)
 	have_swap = zram_swap_on();
 	memcg_was_on = read_file(SUBTREE_CONTROL, controllers, sizeof(controllers)) &&
 		       strstr(controllers, "memory");
-	if (!write_string(SUBTREE_CONTROL, "+memory"))
+	if (write_string(SUBTREE_CONTROL, "+memory"))
 		return;
 	if (!mkdir(CGROUP, 0755))
 		atexit(remove_memcg);
@@ -71,18 +61,18 @@ static void __attribute__((constructor)) setup_swap(void)
 /* What this process touches from now on is reclaim's whenever somebody asks. */
 static bool join_memcg(void)
 {
-	return write_string(CGROUP "/cgroup.procs", "0");
+	return !write_string(CGROUP "/cgroup.procs", "0");
 }
 
-/* Fails if there is less to be had. */
-static bool reclaim_memcg(size_t len)
+/* There may be less to be had. */
+static void reclaim_memcg(size_t len)
 {
 	char buf[64], unused[2];
 
 	/* Reclaim goes by the statistics, which are brought up to date for a reader. */
 	read_file(CGROUP "/memory.stat", unused, sizeof(unused));
 	snprintf(buf, sizeof(buf), "%zu swappiness=max", len);
-	return write_string(CGROUP "/memory.reclaim", buf);
+	write_string(CGROUP "/memory.reclaim", buf);
 }
 
 /* What add_folio_for_migration() may say, with or without owners. */

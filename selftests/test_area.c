@@ -144,6 +144,23 @@ unsigned long count_swapped(const char *start, unsigned long nr_pages)
 	return count;
 }
 
+/* Unlike vm_util's write_file(), returns 0 or a negative errno. */
+int write_string(const char *path, const char *string)
+{
+	const ssize_t len = strlen(string);
+	int fd = open(path, O_WRONLY);
+	ssize_t written;
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	written = write(fd, string, len);
+	if (written != len)
+		ret = written < 0 ? -errno : -EIO;
+	close(fd);
+	return ret;
+}
+
 /*
  * Reclaim does not find pages that wait in a CPU's batch for their place on an
  * LRU list. Asking for pages to be moved empties the batches of all CPUs.

@@ -103,6 +103,7 @@ static inline long area_find_bad_page(const struct area *area)
 
 int count_vmas(const char *start, unsigned long nr_pages);
 unsigned long count_swapped(const char *start, unsigned long nr_pages);
+int write_string(const char *path, const char *string);
 void drain_lru_batches(void);
 int pageout(char *addr, unsigned long nr_pages);
 
