@@ -1,7 +1,7 @@
 #!/bin/sh
 # bisect.sh: after each patch of the series, build the kernel for each architecture (ARCH=: for that
 # one), compile what the series touches with W=1 and sparse, and run KUnit on UML where the series'
-# suite is there. Writes docs/bisect.txt. What was done for a commit is not done again.
+# suite is there. Writes docs/bisect.txt. What was done for the same files is not done again.
 archs=${ARCH:-x86_64 arm64}
 . "$(dirname "$0")/common.sh"
 
@@ -52,9 +52,8 @@ compile() {
 kunit() {
 	if [ ! -f "$CACHE/step/src/lib/kunit-anon/.kunitconfig" ]; then echo -; return; fi
 	_dir=$RUN_LOGS/kunit-$STEP
-	VARIANT=step ARCH=x86_64 RUN_LOGS=$_dir "$TOP/scripts/kunit.sh" um >"$_dir.log" 2>&1 &&
-		python3 "$TOP/scripts/report.py" --console "$_dir/kunit-um.log" --ktap "kunit-um=$_dir/kunit-um.log" \
-			--baseline "$TOP/configs/baseline" --allow "$TOP/configs/allow" >>"$_dir.log" 2>&1 || {
+	VARIANT=step KUNIT_ARCH=um ARCH=x86_64 ARCHES=x86_64 RUN_LOGS=$_dir T='' \
+		"$TOP/scripts/check.sh" kunit >"$_dir.log" 2>&1 || {
 		echo "FAILS ($_dir.log)"
 		return 1
 	}
@@ -75,23 +74,25 @@ done
 	for arch in $archs; do printf ' %-7s %-8s' "$arch" warnings; done
 	echo ' KUnit on UML'
 } >"$table"
-n=0 base=$("$TOP/scripts/fetch.sh")
+# A reworded message is another commit of the same files.
+files_of() { git --git-dir="$GIT_DIR_LINUX" rev-parse "$1^{tree}"; }
+n=0 base=$(files_of "$("$TOP/scripts/fetch.sh")")
 # shellcheck disable=SC2046
 set -- base $(patches)
 for patch; do
 	export STEP=$n
-	commit=$("$TOP/scripts/source.sh" step)
+	files=$(files_of "$("$TOP/scripts/source.sh" step)")
 	row=$(printf '%-52.52s' "$(basename "$patch" .patch)")
 	for arch in $archs; do
 		stage "bisect: $(basename "$patch" .patch) for $arch"
-		key="$arch $commit $compiler $(config "$arch")"
-		built=$(once "build $key" build "$arch" "$commit")
+		key="$arch $files $compiler $(config "$arch")"
+		built=$(once "build $key" build "$arch" "$files")
 		[ "$built" = ok ] || failed=1
 		new=$(once "warnings $key" compile "$arch")
 		[ "$new" = none ] || failed=1
 		row="$row $(printf '%-7s %-8s' "$built" "$new")"
 	done
-	result=$(once "kunit $commit $compiler" kunit)
+	result=$(once "kunit $files $compiler" kunit)
 	case $result in -) ;; FAILS*) failed=1 ;; esac
 	echo "$row $result" | tee -a "$table"
 	n=$((n + 1))
