@@ -4,8 +4,8 @@ set -eu
 
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 CACHE=${CACHE:-${ANON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/anon-vma-owned}}
-# The architectures that make check runs on. Name arm64: both have not yet run to the end.
-ARCHES=${ARCHES:-${ARCH:-x86_64}}
+# The architectures that make check, check-full and stress run on.
+ARCHES=${ARCHES:-${ARCH:-x86_64 arm64}}
 ARCH=${ARCH:-x86_64}
 LLVM=${LLVM:--19}
 KSRC=${KSRC:-}
