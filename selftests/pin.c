@@ -6,7 +6,6 @@
 #include "kselftest_harness.h"
 #include <fcntl.h>
 #include <pthread.h>
-#include <linux/mempolicy.h>
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <sched.h>
@@ -19,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "../../../../mm/gup_test.h"
+#include "nodes.h"
 #include "test_area.h"
 #include "zram_swap.h"
 
@@ -240,20 +240,6 @@ TEST_F(pin, mremap)
 	ASSERT_PINS_FOLLOW(dest);
 }
 
-/* move_pages(2) of @nr pages at @addr; where they are if @node is negative. */
-static long move_to_node(char *addr, unsigned long nr, int node, int status[])
-{
-	void *pages[nr];
-	int nodes[nr];
-
-	for (unsigned long i = 0; i < nr; i++) {
-		pages[i] = addr + bytes(i);
-		nodes[i] = node;
-	}
-	return syscall(SYS_move_pages, 0, nr, pages, node < 0 ? NULL : nodes,
-		       status, MPOL_MF_MOVE);
-}
-
 /* Returns how many of @nr pages at @addr have another frame than in @pfns. */
 static int count_moved(int pagemap, char *addr, unsigned long nr,
 		       const unsigned long *pfns)
@@ -282,10 +268,10 @@ TEST_F(pin, migrate)
 
 	for (unsigned long i = 0; i < nr; i++)
 		pfns[i] = pagemap_get_pfn(self->pagemap, area_page(area, i));
-	ASSERT_EQ(0, move_to_node(area->ptr, nr, -1, status));
+	ASSERT_EQ(0, move_pages(area->ptr, nr, -1, status));
 	node = !status[0];
 	for (int i = 0; i < 3; i++) {
-		if (move_to_node(area->ptr, nr, node, status) < 0) {
+		if (move_pages(area->ptr, nr, node, status) < 0) {
 			ASSERT_EQ(ENODEV, errno);
 			SKIP(return, "needs two NUMA nodes");
 		}
@@ -298,7 +284,7 @@ TEST_F(pin, migrate)
 
 	ASSERT_EQ(0, ioctl(self->gup, PIN_LONGTERM_TEST_STOP));
 	for (int i = 0; i < 100; i++) {
-		move_to_node(area->ptr, nr, node, status);
+		move_pages(area->ptr, nr, node, status);
 		if (count_moved(self->pagemap, area->ptr, nr, pfns) == nr)
 			break;
 		usleep(1000);
