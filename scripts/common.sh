@@ -92,6 +92,12 @@ patches() {
 # base here has no history to look commits up in.
 checkpatch_ignore=FILE_PATH_CHANGES,VOLATILE,UNKNOWN_COMMIT_ID
 
+# What a result was made with: a hash of the patches, whatever the cover letter says.
+series_id() {
+	# shellcheck disable=SC2046
+	cat $(patches) | sha256sum | cut -c1-12
+}
+
 # touched_files [PATCH...]: the files that the patches touch, by default those of the series.
 touched_files() {
 	# shellcheck disable=SC2046
