@@ -52,7 +52,7 @@ compile() {
 kunit() {
 	if [ ! -f "$CACHE/step/src/lib/kunit-anon/.kunitconfig" ]; then echo -; return; fi
 	_dir=$RUN_LOGS/kunit-$STEP
-	VARIANT=step KUNIT_ARCH=um ARCH=x86_64 ARCHES=x86_64 RUN_LOGS=$_dir T='' \
+	VARIANT=step ARCH=x86_64 RUN_LOGS=$_dir T='' \
 		"$TOP/scripts/check.sh" kunit >"$_dir.log" 2>&1 || {
 		echo "FAILS ($_dir.log)"
 		return 1

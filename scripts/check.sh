@@ -172,7 +172,7 @@ cat "$RUN_LOGS/report"
 if [ "$mode" = check ] && [ -z "${T:-}" ] && [ -n "${RECORD:-}" ] && [ $rc = 0 ]; then
 	{
 		echo "Written by make check RECORD=1: what passed on $ARCHES, $(date +%F), Linux $version with the series"
-		echo "$(series_id) (a hash of the patches), in $(elapsed) minutes and seconds."
+		echo "$(patches_id) (a hash of the patches), in $(elapsed) minutes and seconds."
 		echo
 		grep -E '^ok |passed, ' "$RUN_LOGS/report" | sed 's/^ok [0-9]* //; s/ # /: /'
 	} >"$TOP/docs/check.txt"

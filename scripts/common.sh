@@ -93,7 +93,7 @@ patches() {
 checkpatch_ignore=FILE_PATH_CHANGES,VOLATILE,UNKNOWN_COMMIT_ID
 
 # What a result was made with: a hash of the patches, whatever the cover letter says.
-series_id() {
+patches_id() {
 	# shellcheck disable=SC2046
 	cat $(patches) | sha256sum | cut -c1-12
 }

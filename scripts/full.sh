@@ -30,7 +30,7 @@ while read -r name arch options <&3; do
 	result=$(grep -E '^[0-9]+ passed' "$log" | tail -n 1)
 	[ $good = yes ] || failed=$((failed + 1))
 	row=$(printf '%-14s %-7s %s  %s  %4d s  %s' "$name" "$arch" "$(date +%F)" \
-		"$(series_id)" $(($(date +%s) - start)) \
+		"$(patches_id)" $(($(date +%s) - start)) \
 		"${result:-did not build or boot}")
 	grep -v "^$name  *$arch " "$table" >"$table.new" || :
 	echo "$row" >>"$table.new"

@@ -28,7 +28,7 @@ for ARCH in $ARCHES; do
 		>"$logs/report" || { rc=1 result=FAILED; }
 	cat "$logs/report"
 	printf '%s  %-7s %3d min  seed %s  series %s  %s: %s\n' "$(date +%F)" "$ARCH" "$minutes" "$seed" \
-		"$(series_id)" "$result" \
+		"$(patches_id)" "$result" \
 		"$(sed -n 's/^# did: //p' "$logs/stress.ktap" | tr '\n' ' ')" >>"$TOP/docs/stress.txt"
 done
 [ $rc = 0 ] || die "the stress did not pass; the logs are in $RUN_LOGS"
