@@ -458,16 +458,6 @@ static int storm_whole(struct rival *rival)
 	return 0;
 }
 
-/* It is split and merged. */
-static int storm_part(struct rival *rival)
-{
-	for (int i = 0; i < 64; i++)
-		if (mprotect(rival->ptr + bytes(1), bytes(rival->nr / 4),
-			     i & 1 ? RW : PROT_READ))
-			return -errno;
-	return 0;
-}
-
 /* Another one comes and goes beside it. */
 static int storm_beside(struct rival *rival)
 {
@@ -583,18 +573,6 @@ TEST_F_TIMEOUT(memory_failure, action_required_storm_whole, STORM_TIMEOUT)
 }
 
 /*
- *	|---------+---+-----|          |---+-----+---+-----|
- *	|   rw    | x | rw  |   <=>    |rw |  r  | x | rw  |  run into
- *	|---------+---+-----|          |---+-----+---+-----|
- */
-TEST_F_TIMEOUT(memory_failure, action_required_storm_part, STORM_TIMEOUT)
-{
-	self->pte_mapped = variant->params.folios != AREA_SMALL;
-	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_LATE));
-	ASSERT_STORM(storm_part, HARD_ROUND());
-}
-
-/*
  *	|-----+---+-----|              |-----+---+-----|---|
  *	|     | x |     |     <=>      |     | x |     | r |  run into
  *	|-----+---+-----|              |-----+---+-----|---|
@@ -626,18 +604,6 @@ TEST_F_TIMEOUT(memory_failure, early_kill_storm_whole, STORM_TIMEOUT)
 {
 	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
 	ASSERT_STORM(storm_whole, EARLY_ROUND());
-}
-
-/*
- *	|---------+---+-----|          |---+-----+---+-----|
- *	|   rw    | x | rw  |   <=>    |rw |  r  | x | rw  |  told at once
- *	|---------+---+-----|          |---+-----+---+-----|
- */
-TEST_F_TIMEOUT(memory_failure, early_kill_storm_part, STORM_TIMEOUT)
-{
-	self->pte_mapped = variant->params.folios != AREA_SMALL;
-	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
-	ASSERT_STORM(storm_part, EARLY_ROUND());
 }
 
 /*
@@ -675,17 +641,6 @@ TEST_F_TIMEOUT(memory_failure, late_kill_storm_whole, STORM_TIMEOUT)
 }
 
 /*
- *	|---------+---+-----|          |---+-----+---+-----|
- *	|   rw    | x | rw  |   <=>    |rw |  r  | x | rw  |  told when it is there
- *	|---------+---+-----|          |---+-----+---+-----|
- */
-TEST_F_TIMEOUT(memory_failure, late_kill_storm_part, STORM_TIMEOUT)
-{
-	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_LATE));
-	ASSERT_STORM(storm_part, LATE_ROUND());
-}
-
-/*
  *	parent                child
  *	|-----+---+-----|     |-----+---+-----|
  *	|     | x |     |  => |     | x |     |  told when it is there
@@ -706,17 +661,6 @@ TEST_F_TIMEOUT(memory_failure, soft_offline_storm_whole, STORM_TIMEOUT)
 {
 	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
 	ASSERT_STORM(storm_whole, SOFT_ROUND());
-}
-
-/*
- *	|---------+---+-----|          |---+-----+---+-----|
- *	|   rw    | x | rw  |   <=>    |rw |  r  | x | rw  |  no byte is lost
- *	|---------+---+-----|          |---+-----+---+-----|
- */
-TEST_F_TIMEOUT(memory_failure, soft_offline_storm_part, STORM_TIMEOUT)
-{
-	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
-	ASSERT_STORM(storm_part, SOFT_ROUND());
 }
 
 /*

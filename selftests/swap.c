@@ -665,6 +665,40 @@ TEST_F(swap_cache, fork)
 }
 
 /*
+ *	parent               child
+ *	|--------------|     |--------------|
+ *	|  swap cache  |  => |  swap cache  |  the parent unmaps, the child reads
+ *	|--------------|     |--------------|
+ */
+TEST_F(swap_cache, fork_then_munmap)
+{
+	struct area *area = &self->area;
+	int unmapped[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(unmapped));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		close(unmapped[1]);
+		ASSERT_EQ(0, read(unmapped[0], &c, 1));
+		ASSERT_AREA(area);
+		ASSERT_WRITEBACK();
+		ASSERT_CACHED(area->ptr);
+		ASSERT_STATE(area->ptr, "anon_vma");
+		ASSERT_INVARIANTS();
+		fill_pages(area->ptr, 0, area->nr, SEED_B);
+		ASSERT_PAGES(area->ptr, 0, area->nr, SEED_B);
+		_exit(0);
+	}
+	ASSERT_EQ(0, munmap(area->ptr, bytes(area->nr)));
+	close(unmapped[1]);
+	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_PIPE(area->nr);
+}
+
+/*
  *	|--------------|-----------|
  *	|  swap cache  | new, rwx  |  touched
  *	|--------------|-----------|
@@ -853,6 +887,91 @@ TEST_F(swap_cache, swapoff)
 	ASSERT_PIPE(area->nr);
 	fill_pages(area->ptr, 0, area->nr, SEED_A);
 	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
+}
+
+/*
+ *	|--------------|              |-------+------|             |-----|-----|
+ *	|  swap cache  |  =mprotect>  |  swap cache  |  =swapoff>  | rw  |  r  |
+ *	|--------------|              |-------+------|             |-----|-----|
+ */
+TEST_F(swap_cache, split_then_swapoff)
+{
+	struct area *area = &self->area;
+	unsigned long middle = self->middle, nr = area->nr - middle;
+	char *right = area_page(area, middle);
+
+	ASSERT_EQ(0, mprotect(right, bytes(nr), PROT_READ));
+	loop_swap_release();
+	ASSERT_EQ(0, cycle_swap());
+	ASSERT_EQ(0, count_swapped(area->ptr, area->nr));
+	ASSERT_CACHED(area->ptr);
+	ASSERT_STATE(area->ptr, "anon_vma");
+	ASSERT_STATE(right, "anon_vma");
+	ASSERT_AREA(area);
+	ASSERT_PIPE(area->nr);
+	fill_pages(area->ptr, 0, middle, SEED_A);
+	ASSERT_PAGES(area->ptr, 0, middle, SEED_A);
+	ASSERT_PAGES(right, middle, nr, SEED_AREA);
+}
+
+/*
+ *	|--------------|            |     |--------------|             |-----------|
+ *	|  swap cache  |  =mremap>  |     |  swap cache  |  =swapoff>  |   dest    |
+ *	|--------------|            |     |--------------|             |-----------|
+ */
+TEST_F(swap_cache, move_then_swapoff)
+{
+	struct area *area = &self->area;
+	unsigned long nr = area->nr;
+	char *dest = area_page(area, nr);
+
+	ASSERT_EQ(dest, mremap(area->ptr, bytes(nr), bytes(nr),
+			       MREMAP_MAYMOVE | MREMAP_FIXED, dest));
+	loop_swap_release();
+	ASSERT_EQ(0, cycle_swap());
+	ASSERT_EQ(0, count_swapped(dest, nr));
+	ASSERT_CACHED(dest);
+	ASSERT_STATE(dest, "anon_vma");
+	ASSERT_PAGES(dest, 0, nr, SEED_AREA);
+	ASSERT_PIPE(nr);
+	fill_pages(dest, 0, nr, SEED_A);
+	ASSERT_PAGES(dest, 0, nr, SEED_A);
+}
+
+/*
+ *	parent               child
+ *	|--------------|     |--------------|             |-----------|
+ *	|  swap cache  |  => |  swap cache  |  =swapoff>  |   area    |  the parent
+ *	|--------------|     |--------------|             |-----------|  has unmapped it
+ */
+TEST_F(swap_cache, fork_then_swapoff)
+{
+	struct area *area = &self->area;
+	int swapped_in[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(swapped_in));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		close(swapped_in[1]);
+		ASSERT_EQ(0, read(swapped_in[0], &c, 1));
+		ASSERT_EQ(0, count_swapped(area->ptr, area->nr));
+		ASSERT_CACHED(area->ptr);
+		ASSERT_STATE(area->ptr, "anon_vma");
+		ASSERT_AREA(area);
+		fill_pages(area->ptr, 0, area->nr, SEED_B);
+		ASSERT_PAGES(area->ptr, 0, area->nr, SEED_B);
+		_exit(0);
+	}
+	ASSERT_EQ(0, munmap(area->ptr, bytes(area->nr)));
+	loop_swap_release();
+	ASSERT_EQ(0, cycle_swap());
+	ASSERT_INVARIANTS();
+	close(swapped_in[1]);
+	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_PIPE(area->nr);
 }
 
 TEST_HARNESS_MAIN

@@ -682,11 +682,6 @@ TEST_F(move_cached, reversed)
 }
 
 /* UFFDIO_MOVE while other threads want the mmap_lock, and the source, for write. */
-enum storm {
-	STORM_WHOLE,	/* flags of the whole source VMA: it keeps its mark */
-	STORM_TAIL,	/* protection of its last page: it is split and merged */
-};
-
 FIXTURE(move_storm)
 {
 	int uffd;
@@ -699,59 +694,32 @@ FIXTURE(move_storm)
 
 FIXTURE_VARIANT(move_storm)
 {
-	enum storm storm;
 	enum area_folios folios;
 };
 
-FIXTURE_VARIANT_ADD(move_storm, whole_small)
+FIXTURE_VARIANT_ADD(move_storm, small)
 {
-	.storm = STORM_WHOLE, .folios = AREA_SMALL,
+	.folios = AREA_SMALL,
 };
 
-FIXTURE_VARIANT_ADD(move_storm, whole_mthp)
+FIXTURE_VARIANT_ADD(move_storm, mthp)
 {
-	.storm = STORM_WHOLE, .folios = AREA_MTHP,
+	.folios = AREA_MTHP,
 };
 
-FIXTURE_VARIANT_ADD(move_storm, whole_pmd)
+FIXTURE_VARIANT_ADD(move_storm, pmd)
 {
-	.storm = STORM_WHOLE, .folios = AREA_PMD,
+	.folios = AREA_PMD,
 };
 
-FIXTURE_VARIANT_ADD(move_storm, tail_small)
-{
-	.storm = STORM_TAIL, .folios = AREA_SMALL,
-};
-
-FIXTURE_VARIANT_ADD(move_storm, tail_mthp)
-{
-	.storm = STORM_TAIL, .folios = AREA_MTHP,
-};
-
-FIXTURE_VARIANT_ADD(move_storm, tail_pmd)
-{
-	.storm = STORM_TAIL, .folios = AREA_PMD,
-};
-
-static void *storm_whole(void *arg)
+/* Its flags change as a whole, so that it keeps its mark. */
+static void *storm(void *arg)
 {
 	FIXTURE_DATA(move_storm) * self = arg;
 
 	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
-		madvise(self->src, bytes(self->nr + 1), MADV_DONTDUMP);
-		madvise(self->src, bytes(self->nr + 1), MADV_DODUMP);
-	}
-	return NULL;
-}
-
-static void *storm_tail(void *arg)
-{
-	FIXTURE_DATA(move_storm) * self = arg;
-	char *tail = self->src + bytes(self->nr);
-
-	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
-		mprotect(tail, psize(), PROT_READ);
-		mprotect(tail, psize(), RW);
+		madvise(self->src, bytes(self->nr), MADV_DONTDUMP);
+		madvise(self->src, bytes(self->nr), MADV_DODUMP);
 	}
 	return NULL;
 }
@@ -764,8 +732,7 @@ FIXTURE_SETUP(move_storm)
 	ASSERT_GE(self->uffd, 0);
 	self->nr = variant->folios == AREA_SMALL ? 64 :
 		   area_folio_pages(AREA_PMD);
-	self->src = map_between(&self->src_reserved, self->nr + 1,
-				variant->folios);
+	self->src = map_between(&self->src_reserved, self->nr, variant->folios);
 	ASSERT_NE(NULL, self->src);
 	self->dest = map_between(&self->dest_reserved, self->nr,
 				 variant->folios);
@@ -774,9 +741,7 @@ FIXTURE_SETUP(move_storm)
 		set_mthp_orders(area_folio_pages(AREA_MTHP));
 	ASSERT_EQ(0, watch_missing(self->uffd, self->dest, self->nr));
 	for (int i = 0; i < ARRAY_SIZE(self->threads); i++)
-		ASSERT_EQ(0, pthread_create(&self->threads[i], NULL,
-					    variant->storm == STORM_WHOLE ?
-					    storm_whole : storm_tail, self));
+		ASSERT_EQ(0, pthread_create(&self->threads[i], NULL, storm, self));
 }
 
 FIXTURE_TEARDOWN(move_storm)
@@ -787,7 +752,7 @@ FIXTURE_TEARDOWN(move_storm)
 	ASSERT_INVARIANTS();
 	close(self->uffd);
 	restore_mthp_orders();
-	ASSERT_EQ(0, unmap_between(self->src_reserved, self->nr + 1,
+	ASSERT_EQ(0, unmap_between(self->src_reserved, self->nr,
 				   variant->folios));
 	ASSERT_EQ(0, unmap_between(self->dest_reserved, self->nr,
 				   variant->folios));
@@ -805,10 +770,10 @@ static long milliseconds(void)
 #define MAX_MOVE_MS	5000
 
 /*
- *	source                  destination
- *	|-----------+---|       |-----------|
- *	|  owned    |   | =move>|           |  moved, or -EAGAIN and no later
- *	|-----------+---|       |-----------|  than the next writer
+ *	source              destination
+ *	|-----------|       |-----------|
+ *	|   owned   | =move>|           |  moved, or -EAGAIN and no later
+ *	|-----------|       |-----------|  than the next writer
  *	  ^ write-locked all the time
  *
  * In one call, and in a call for each folio: a call returns what it has moved
@@ -830,9 +795,9 @@ TEST_F_TIMEOUT(move_storm, never_fails, 120)
 			step = 1;
 		ASSERT_EQ(0, madvise(self->dest, bytes(self->nr),
 				     MADV_DONTNEED));
-		ASSERT_EQ(self->src, map_anon(self->src, self->nr + 1, RW));
+		ASSERT_EQ(self->src, map_anon(self->src, self->nr, RW));
 		if (variant->folios != AREA_SMALL)
-			ASSERT_EQ(0, madvise(self->src, bytes(self->nr + 1),
+			ASSERT_EQ(0, madvise(self->src, bytes(self->nr),
 					     MADV_HUGEPAGE));
 		fill_pages(self->src, 0, self->nr, seed);
 
@@ -865,8 +830,7 @@ TEST_F_TIMEOUT(move_storm, never_fails, 120)
 		if (!(rounds++ % 8))
 			ASSERT_INVARIANTS();
 	}
-	if (variant->storm == STORM_WHOLE)
-		ASSERT_VMA(self->src, "owned");
+	ASSERT_VMA(self->src, "owned");
 	TH_LOG("%lu rounds, %lu times EAGAIN, longest call %ld ms", rounds,
 	       again, longest);
 }
