@@ -6,8 +6,8 @@
  * owns, is the mark with FOLIO_MAPPING_ANON set.
  *
  *  I1 An owned folio is mapped by its owner only, within the owner's range.
- *  I2 A read-locked owner stays attached and marked, its range is fixed and its
- *     page tables are not freed, but for empty ones, by RCU.
+ *  I2 A read-locked owner stays attached and marked, its range is fixed and no
+ *     page table that maps anything is freed.
  *  I3 A populated VMA loses its mark in anon_vma_upgrade() alone: write-locked,
  *     and before what would break I1 (split, merge, mremap, fork) or I6
  *     (growth), or needs an anon_vma (VM_MERGEABLE).
