@@ -1,11 +1,12 @@
 #!/bin/sh
-# check.sh check|quick|selftests|kunit|matrix|baseline: run tests and judge them with report.py.
+# check.sh check|quick|selftests|kunit|matrix|on-base|baseline: run tests and judge them with report.py.
 #   check      everything, on every architecture unless ARCH= names one
 #   quick      KUnit on UML and the series' own selftests, with T= the one selftest
 #   selftests  the series' own selftests
 #   kunit      KUnit, on UML or ARCH=
 #   matrix     KUnit and the series' own selftests on ARCH, on the kernel CONFIG; or KUnit alone, on
 #              KUNIT_ARCH (full.sh)
+#   on-base    the series' own selftests on the base of ARCH (full.sh)
 #   baseline   the base tree's selftests on the base; writes configs/baseline.ARCH
 # T=NAME runs one test. RECORD=1: check writes docs/check.txt.
 . "$(dirname "$0")/common.sh"
@@ -122,6 +123,15 @@ matrix)
 		run_kunit "$ARCH" test
 	fi
 	# What a configuration does not have is skipped, with the test's own reason.
+	set_args="$set_args --skips"
+	;;
+on-base)
+	# What the tests ask of a kernel without owners is what a program may see change.
+	for variant in test base; do build $variant; done
+	own_tests | grep '^anon_owner:' | only_T >"$RUN_LOGS/$ARCH-own.tests"
+	(cd "$CACHE/test/$ARCH-$CONFIG/root" && find tests/anon_owner | cpio --quiet -o -H newc -R 0:0) >"$RUN_LOGS/own.cpio"
+	INITRD=$RUN_LOGS/own.cpio boot base own
+	judge own "$ARCH/"
 	set_args="$set_args --skips"
 	;;
 baseline)

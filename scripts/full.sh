@@ -1,6 +1,6 @@
 #!/bin/sh
 # full.sh: KUnit and the series' selftests on every kernel of configs/matrix (T=NAME: on one), of
-# 32-bit kernels KUnit alone.
+# 32-bit kernels KUnit alone; and the selftests on the base.
 # Writes docs/matrix.txt: a row for each, replaced when it runs again.
 . "$(dirname "$0")/common.sh"
 
@@ -19,13 +19,15 @@ while read -r name arch options <&3; do
 	n=$((n + 1))
 	stage "$n of $(wc -l <"$rows"): $name on $arch"
 	export CONFIG="debug+matrix" EXTRA="$options" KUNIT_ARCH=
+	mode=matrix
+	case $name in base) CONFIG=debug mode=on-base ;; esac
 	case $arch in
 	i386 | arm) KUNIT_ARCH=$arch ;;
 	*) export ARCH="$arch" ARCHES="$arch" ;;
 	esac
 	start=$(date +%s)
 	log=$RUN_LOGS/$name-$arch.log
-	RUN_LOGS=$RUN_LOGS/$name-$arch T='' "$TOP/scripts/check.sh" matrix >"$log" 2>&1 && good=yes || good=no
+	RUN_LOGS=$RUN_LOGS/$name-$arch T='' "$TOP/scripts/check.sh" $mode >"$log" 2>&1 && good=yes || good=no
 	grep -v '^ok' "$log" | tail -n 25
 	result=$(grep -E '^[0-9]+ passed' "$log" | tail -n 1)
 	[ $good = yes ] || failed=$((failed + 1))
