@@ -156,24 +156,18 @@ TEST_F(fork, parent_writes)
 {
 	struct area *area = &self->area;
 	unsigned long half = area->nr / 2;
-	int go[2];
 	pid_t pid;
-	char c;
+	int go;
 
-	ASSERT_EQ(0, pipe(go));
-	pid = fork();
+	pid = fork_held(&go);
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		close(go[1]);
-		ASSERT_EQ(0, read(go[0], &c, 1));
 		ASSERT_AREA(area);
 		_exit(0);
 	}
 	fill_pages(area->ptr, 0, half, SEED_A);
 	ASSERT_INVARIANTS();
-	ASSERT_EQ(0, close(go[1]));
-	ASSERT_EQ(0, wait_child(pid));
-	close(go[0]);
+	ASSERT_EQ(0, release_child(pid, go));
 	ASSERT_PAGES(area->ptr, 0, half, SEED_A);
 	ASSERT_PAGES(area_page(area, half), half, half, SEED_AREA);
 }

@@ -5,6 +5,7 @@
  */
 #include "kselftest_harness.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -38,7 +39,7 @@ static void sigbus_action(int signo, siginfo_t *si, void *context)
 	sigbus.addr = si->si_addr;
 	sigbus.lsb = si->si_addr_lsb;
 	sigbus.tid = syscall(SYS_gettid);
-	sigbus.count++;
+	__atomic_add_fetch(&sigbus.count, 1, __ATOMIC_SEQ_CST);
 	if (touching)
 		siglongjmp(after_touch, 1);
 }
@@ -392,6 +393,73 @@ TEST_F(memory_failure, early_kill_thread)
 	ASSERT_RECOVERY();
 }
 
+/* Another process, with the same mm. */
+static int sharer(void *data)
+{
+	int fd = *(int *)data;
+	char c = 'r';
+
+	if (write(fd, &c, 1) != 1)
+		return 1;
+	/* The signal interrupts it. */
+	while (read(fd, &c, 1) < 0)
+		;
+	return 0;
+}
+
+/*
+ *	|-----+---+-----|
+ *	|     | x |     |  of two processes: both hear of it
+ *	|-----+---+-----|
+ */
+TEST_F(memory_failure, early_kill_shared_mm)
+{
+	const size_t stack_size = 64 << 10;
+	char *stack = malloc(stack_size);
+	int fds[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_NE(NULL, stack);
+	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	pid = clone(sharer, stack + stack_size, CLONE_VM | SIGCHLD, &fds[1]);
+	ASSERT_GE(pid, 0);
+	ASSERT_EQ(1, read(fds[0], &c, 1));
+	ASSERT_EQ(0, corrupt_pfn(self->pfn));
+	/* Handled before it ends. */
+	ASSERT_EQ(1, write(fds[0], &c, 1));
+	ASSERT_EQ(0, wait_child(pid));
+	if (!self->pte_mapped) {
+		ASSERT_EQ(2, sigbus.count);
+		sigbus.count = 1;
+	}
+	ASSERT_TOLD(BUS_MCEERR_AO);
+	ASSERT_LOST();
+	ASSERT_RECOVERY();
+	free(stack);
+}
+
+/*
+ *	|---+-----------|
+ *	| x |           |  the first page of a folio, and of the VMA
+ *	|---+-----------|
+ */
+TEST_F(memory_failure, early_kill_first_page)
+{
+	struct area *area = &self->area;
+
+	self->lost = 0;
+	self->addr = area->ptr;
+	self->pfn = pagemap_get_pfn(self->pagemap, self->addr);
+	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
+	ASSERT_EQ(0, corrupt_pfn(self->pfn));
+	ASSERT_TOLD(BUS_MCEERR_AO);
+	ASSERT_LOST();
+	ASSERT_STATE(self->addr + psize(), area_vma_state(area));
+	ASSERT_RECOVERY();
+}
+
 /*
  *	parent            child
  *	|-----------|     |-----------|
@@ -638,6 +706,17 @@ TEST_F_TIMEOUT(memory_failure, late_kill_storm_whole, STORM_TIMEOUT)
 {
 	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_LATE));
 	ASSERT_STORM(storm_whole, LATE_ROUND());
+}
+
+/*
+ *	|-----+---+-----|              |-----+---+-----|---|
+ *	|     | x |     |     <=>      |     | x |     | r |  told when it is there
+ *	|-----+---+-----|              |-----+---+-----|---|
+ */
+TEST_F_TIMEOUT(memory_failure, late_kill_storm_beside, STORM_TIMEOUT)
+{
+	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_LATE));
+	ASSERT_STORM(storm_beside, LATE_ROUND());
 }
 
 /*

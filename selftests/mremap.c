@@ -179,9 +179,11 @@ TEST_F(mremap, grow_in_place)
 	ASSERT_EQ(0, area_free_room(area));
 	ASSERT_EQ(area->ptr, mremap(area->ptr, bytes(nr), bytes(nr + more), 0));
 	ASSERT_EQ(1, count_vmas(area->ptr, nr + more));
+	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_AREA(area);
 	ASSERT_PAGES(end, nr, more, area_untouched_seed(area));
 	fill_pages(end, nr, more, SEED_A);
+	ASSERT_STATE(end, area_vma_state(area));
 	ASSERT_AREA(area);
 	ASSERT_PAGES(end, nr, more, SEED_A);
 }
@@ -328,6 +330,28 @@ TEST_F(mremap, move_over)
 	ASSERT_PAGES(other, 0, half, SEED_A);
 	ASSERT_PAGES(middle, 0, nr, SEED_B);
 	ASSERT_PAGES(middle + bytes(nr), half + nr, half, SEED_A);
+}
+
+/*
+ *	|-----------|               |-----------|
+ *	|   area    |       =>      |   other   |  touched, and of the same size
+ *	|-----------|               |-----------|
+ */
+TEST_F(mremap, move_over_whole)
+{
+	struct area *area = &self->area;
+	unsigned long nr = area->nr;
+
+	ASSERT_NE(NULL, map_anon(self->dest, nr, RW));
+	fill_pages(self->dest, 0, nr, SEED_A);
+	ASSERT_STATE(self->dest, "owned");
+	ASSERT_EQ(self->dest, move(area->ptr, nr, nr, self->dest));
+	ASSERT_EQ(0, count_vmas(area->ptr, nr));
+	ASSERT_EQ(1, count_vmas(self->dest, nr));
+	ASSERT_STATE(self->dest, "anon_vma");
+	ASSERT_PAGES(self->dest, 0, nr, SEED_AREA);
+	fill_pages(self->dest, 0, nr, SEED_B);
+	ASSERT_PAGES(self->dest, 0, nr, SEED_B);
 }
 
 /*

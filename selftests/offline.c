@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory goes offline with owned folios on it: they move, and no owner is the
- * worse for it.
+ * Memory goes offline with owned folios on it, or they leave movable memory as
+ * they are pinned: they move, and no owner is the worse for it.
  */
 #include "kselftest_harness.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include "../../../../mm/gup_test.h"
 #include "nodes.h"
 #include "rounds.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
 #define MEMORY		"/sys/devices/system/memory/"
+#define GUP_DEBUGFS	"/sys/kernel/debug/gup_test"
 
 /* The block that has been found to go offline and come back as movable. */
 static int block = -1;
@@ -195,6 +198,87 @@ TEST_F(offline, area)
 	ASSERT_STATE(area_page(area, area->nr - 1), area_vma_state(area));
 	fill_pages(area->ptr, 0, area->nr, SEED_A);
 	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
+}
+
+/* For long, and not with the mmap_lock held. Returns 0 or a negative errno. */
+static int pin(int gup, const struct area *area)
+{
+	struct pin_longterm_test args = {
+		.addr = (unsigned long)area->ptr,
+		.size = bytes(area->nr),
+		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE |
+			 PIN_LONGTERM_TEST_FLAG_USE_FAST,
+	};
+
+	return ioctl(gup, PIN_LONGTERM_TEST_START, &args) ? -errno : 0;
+}
+
+/*
+ *	block           elsewhere
+ *	|--------|      |--------|
+ *	|  area  |  =>  | pinned |  so that the block can still go offline
+ *	|--------|      |--------|
+ */
+TEST_F(offline, pin)
+{
+	struct area *area = &self->area;
+	int gup = open(GUP_DEBUGFS, O_RDWR);
+	int err;
+
+	if (gup < 0)
+		SKIP(return, "needs CONFIG_GUP_TEST, debugfs and root");
+	ASSERT_EQ(area->nr, count_in_block(self));
+	ASSERT_EQ(0, pin(gup, area));
+	ASSERT_EQ(0, count_in_block(self));
+	ASSERT_STATE(area->ptr, area_vma_state(area));
+	ASSERT_STATE(area_page(area, area->nr - 1), area_vma_state(area));
+	ASSERT_AREA(area);
+	err = write_block("offline");
+	ASSERT_EQ(0, write_block("online_movable"));
+	ASSERT_EQ(0, err);
+	fill_pages(area->ptr, 0, area->nr, SEED_A);
+	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
+	close(gup);
+}
+
+/* The whole VMA is write-locked most of the time. */
+static int step_lock(struct rival *rival)
+{
+	for (int i = 0; i < 64; i++)
+		if (madvise(rival->ptr, bytes(rival->nr),
+			    i & 1 ? MADV_DOFORK : MADV_DONTFORK))
+			return -errno;
+	return 0;
+}
+
+/*
+ *	rival               block           elsewhere
+ *	writer of the VMA   |--------|      |--------|
+ *	all the time        |  area  |  =>  | pinned |  ten times, without an error
+ *	                    |--------|      |--------|
+ */
+TEST_F_TIMEOUT(offline, pin_beside_writer, 120)
+{
+	struct area *area = &self->area;
+	struct rival rival = { .step = step_lock, .ptr = area->ptr, .nr = area->nr };
+	int gup = open(GUP_DEBUGFS, O_RDWR);
+	int err;
+
+	if (gup < 0)
+		SKIP(return, "needs CONFIG_GUP_TEST, debugfs and root");
+	for (int i = 0; i < 10; i++) {
+		ASSERT_EQ(0, renew_area(area));
+		ASSERT_EQ(area->nr, count_in_block(self));
+		ASSERT_EQ(0, rival_start(&rival));
+		err = pin(gup, area);
+		ASSERT_EQ(0, rival_stop(&rival));
+		ASSERT_EQ(0, err);
+		ASSERT_EQ(0, count_in_block(self));
+		ASSERT_STATE(area->ptr, area_vma_state(area));
+		ASSERT_AREA(area);
+		ASSERT_EQ(0, ioctl(gup, PIN_LONGTERM_TEST_STOP));
+	}
+	close(gup);
 }
 
 /* Offline and back: what is new since then is in the block again. */

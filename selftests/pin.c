@@ -169,16 +169,12 @@ FIXTURE_TEARDOWN(pin)
 TEST_F(pin, fork)
 {
 	struct area *area = &self->area;
-	int go[2];
 	pid_t pid;
-	char c;
+	int go;
 
-	ASSERT_EQ(0, pipe(go));
-	pid = fork();
+	pid = fork_held(&go);
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		close(go[1]);
-		ASSERT_EQ(0, read(go[0], &c, 1));
 		ASSERT_AREA(area);
 		ASSERT_STATE(area->ptr, "anon_vma");
 		ASSERT_INVARIANTS();
@@ -191,9 +187,7 @@ TEST_F(pin, fork)
 	ASSERT_PINS(SEED_AREA);
 	fill_pages(area->ptr, 0, area->nr, SEED_A);
 	ASSERT_PINS(SEED_A);
-	close(go[1]);
-	ASSERT_EQ(0, wait_child(pid));
-	close(go[0]);
+	ASSERT_EQ(0, release_child(pid, go));
 	ASSERT_PINS(SEED_A);
 	ASSERT_PINS_FOLLOW(area->ptr);
 }

@@ -219,25 +219,19 @@ TEST_F(swap, fork_child_first)
 TEST_F(swap, fork_parent_first)
 {
 	struct area *area = &self->area;
-	int go[2];
 	pid_t pid;
-	char c;
+	int go;
 
-	ASSERT_EQ(0, pipe(go));
-	pid = fork();
+	pid = fork_held(&go);
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		close(go[1]);
-		ASSERT_EQ(0, read(go[0], &c, 1));
 		ASSERT_AREA(area);
 		ASSERT_STATE(area->ptr, "anon_vma");
 		_exit(0);
 	}
 	fill_pages(area->ptr, 0, self->end, SEED_A);
 	ASSERT_INVARIANTS();
-	close(go[1]);
-	ASSERT_EQ(0, wait_child(pid));
-	close(go[0]);
+	ASSERT_EQ(0, release_child(pid, go));
 	ASSERT_PAGES(area->ptr, 0, self->end, SEED_A);
 	ASSERT_PAGES(area_page(area, self->end), self->end,
 		     area->nr - self->end, SEED_AREA);
@@ -673,16 +667,12 @@ TEST_F(swap_cache, fork)
 TEST_F(swap_cache, fork_then_munmap)
 {
 	struct area *area = &self->area;
-	int unmapped[2];
 	pid_t pid;
-	char c;
+	int go;
 
-	ASSERT_EQ(0, pipe(unmapped));
-	pid = fork();
+	pid = fork_held(&go);
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		close(unmapped[1]);
-		ASSERT_EQ(0, read(unmapped[0], &c, 1));
 		ASSERT_AREA(area);
 		ASSERT_WRITEBACK();
 		ASSERT_CACHED(area->ptr);
@@ -693,8 +683,7 @@ TEST_F(swap_cache, fork_then_munmap)
 		_exit(0);
 	}
 	ASSERT_EQ(0, munmap(area->ptr, bytes(area->nr)));
-	close(unmapped[1]);
-	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_EQ(0, release_child(pid, go));
 	ASSERT_PIPE(area->nr);
 }
 
@@ -947,16 +936,12 @@ TEST_F(swap_cache, move_then_swapoff)
 TEST_F(swap_cache, fork_then_swapoff)
 {
 	struct area *area = &self->area;
-	int swapped_in[2];
 	pid_t pid;
-	char c;
+	int go;
 
-	ASSERT_EQ(0, pipe(swapped_in));
-	pid = fork();
+	pid = fork_held(&go);
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		close(swapped_in[1]);
-		ASSERT_EQ(0, read(swapped_in[0], &c, 1));
 		ASSERT_EQ(0, count_swapped(area->ptr, area->nr));
 		ASSERT_CACHED(area->ptr);
 		ASSERT_STATE(area->ptr, "anon_vma");
@@ -969,8 +954,7 @@ TEST_F(swap_cache, fork_then_swapoff)
 	loop_swap_release();
 	ASSERT_EQ(0, cycle_swap());
 	ASSERT_INVARIANTS();
-	close(swapped_in[1]);
-	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_EQ(0, release_child(pid, go));
 	ASSERT_PIPE(area->nr);
 }
 

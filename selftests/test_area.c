@@ -202,6 +202,35 @@ int wait_child(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
 }
 
+/* Like fork(), but the child goes on when release_child() says so. */
+pid_t fork_held(int *go)
+{
+	int fds[2];
+	pid_t pid;
+	char c;
+
+	if (pipe(fds))
+		return -errno;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		close(fds[1]);
+		if (read(fds[0], &c, 1))
+			_exit(KSFT_FAIL);
+	}
+	close(fds[0]);
+	*go = fds[1];
+	return pid;
+}
+
+/* Returns what wait_child() does. */
+int release_child(pid_t pid, int go)
+{
+	close(go);
+	return wait_child(pid);
+}
+
 /* Let a child share every page of the process for a moment. */
 int share_with_child(void)
 {

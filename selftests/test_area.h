@@ -108,6 +108,8 @@ void drain_lru_batches(void);
 int pageout(char *addr, unsigned long nr_pages);
 
 int wait_child(pid_t pid);
+pid_t fork_held(int *go);
+int release_child(pid_t pid, int go);
 int share_with_child(void);
 
 /* The @nr pages at @addr hold what fill_pages() wrote, or are untouched. */

@@ -350,13 +350,16 @@ TEST_F(vma_ops, expand_forward)
 	struct area *area = &self->area;
 	unsigned long half = area->nr / 2;
 	char *new = area_page(area, area->nr);
+	bool child = variant->params.history == AREA_CHILD;
+	const char *new_state = child ? "owned" : area_vma_state(area);
 
 	ASSERT_EQ(0, area_map_pages(area, area->nr, half, RW));
-	ASSERT_EQ(variant->params.history == AREA_CHILD ? 2 : 1,
-		  count_vmas(area->ptr, area->nr + half));
+	ASSERT_EQ(child ? 2 : 1, count_vmas(area->ptr, area->nr + half));
 	ASSERT_AREA(area);
 	ASSERT_PAGES(new, area->nr, half, area_untouched_seed(area));
 	fill_pages(new, area->nr, half, SEED_A);
+	ASSERT_STATE(new, new_state);
+	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_PAGES(new, area->nr, half, SEED_A);
 	ASSERT_AREA(area);
 }
@@ -371,13 +374,16 @@ TEST_F(vma_ops, expand_backward)
 	struct area *area = &self->area;
 	unsigned long half = area->nr / 2;
 	char *new = area_page(area, -half);
+	bool child = variant->params.history == AREA_CHILD;
+	const char *new_state = child ? "owned" : area_vma_state(area);
 
 	ASSERT_EQ(0, area_map_pages(area, -half, half, RW));
-	ASSERT_EQ(variant->params.history == AREA_CHILD ? 2 : 1,
-		  count_vmas(new, area->nr + half));
+	ASSERT_EQ(child ? 2 : 1, count_vmas(new, area->nr + half));
 	ASSERT_AREA(area);
 	ASSERT_PAGES(new, -half, half, area_untouched_seed(area));
 	fill_pages(new, -half, half, SEED_A);
+	ASSERT_STATE(new, new_state);
+	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_PAGES(new, -half, half, SEED_A);
 	ASSERT_AREA(area);
 }
@@ -533,17 +539,18 @@ static const int base_vmas[NR_NEIGHBOURS][NR_NEIGHBOURS][NR_NEIGHBOURS] = {
 	},
 };
 
-#define NR_NEIGHBOUR_PAGES	4UL
-/* The three and where the middle one goes, pages between and around them. */
-#define MATRIX_PAGES		(4 * NR_NEIGHBOUR_PAGES + 3)
+/* Four of them: the three, and a page beside them where the middle one goes. */
+#define NR_NEIGHBOUR_PAGES	3UL
 
+/* Within an area, which is nothing but room and a file. */
 FIXTURE(merge_matrix)
 {
-	char *reserved;
+	struct area area;
 };
 
 FIXTURE_VARIANT(merge_matrix)
 {
+	struct area_params params;
 	enum neighbour middle;
 };
 
@@ -567,34 +574,63 @@ FIXTURE_VARIANT_ADD(merge_matrix, inherited)
 	.middle = INHERITED,
 };
 
+FIXTURE_VARIANT_ADD(merge_matrix, file_unfaulted)
+{
+	.params = { .file = true },
+	.middle = UNFAULTED,
+};
+
+FIXTURE_VARIANT_ADD(merge_matrix, file_marked)
+{
+	.params = { .file = true },
+	.middle = MARKED,
+};
+
+FIXTURE_VARIANT_ADD(merge_matrix, file_upgraded)
+{
+	.params = { .file = true },
+	.middle = UPGRADED,
+};
+
+FIXTURE_VARIANT_ADD(merge_matrix, file_inherited)
+{
+	.params = { .file = true },
+	.middle = INHERITED,
+};
+
 FIXTURE_SETUP(merge_matrix)
 {
-	self->reserved = reserve(MATRIX_PAGES);
-	ASSERT_NE(NULL, self->reserved);
+	struct area *area = &self->area;
+
+	ASSERT_EQ(0, area_map(area, &variant->params));
+	ASSERT_LE(4 * NR_NEIGHBOUR_PAGES + 2, area->nr);
+	ASSERT_NE(NULL, map_anon(area->ptr, area->nr, PROT_NONE));
 }
 
 FIXTURE_TEARDOWN(merge_matrix)
 {
 	ASSERT_INVARIANTS();
-	ASSERT_EQ(0, munmap(self->reserved, bytes(MATRIX_PAGES)));
+	ASSERT_EQ(0, area_unmap(&self->area));
 }
 
-static char *neighbour(char *ptr, int i)
+static char *neighbour(const struct area *area, int i)
 {
-	return ptr + i * bytes(NR_NEIGHBOUR_PAGES);
+	return area_page(area, i * NR_NEIGHBOUR_PAGES);
+}
+
+static int map_neighbour(struct area *area, int i, int prot)
+{
+	return area_map_pages(area, i * NR_NEIGHBOUR_PAGES, NR_NEIGHBOUR_PAGES, prot);
 }
 
 /* Returns 0 or a negative errno. */
-static int let_merge(char *ptr, enum way way)
+static int let_merge(struct area *area, enum way way)
 {
 	size_t len = bytes(NR_NEIGHBOUR_PAGES);
-	char *middle = neighbour(ptr, 1), *away = neighbour(ptr, 3) + psize();
+	char *middle = neighbour(area, 1), *away = neighbour(area, 3) + psize();
 
-	if (way == MMAP) {
-		if (munmap(middle, len))
-			return -errno;
-		return map_anon(middle, NR_NEIGHBOUR_PAGES, RW) ? 0 : -errno;
-	}
+	if (way == MMAP)
+		return munmap(middle, len) ? -errno : map_neighbour(area, 1, RW);
 	if (way == MPROTECT)
 		return mprotect(middle, len, RW) ? -errno : 0;
 	if (mremap(middle, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, away) != away ||
@@ -622,18 +658,19 @@ static const char *merged_state(const enum neighbour states[3], int first,
 }
 
 /* Returns the number of VMAs, negative if one is not what it should be. */
-static int count_merged(char *ptr, const enum neighbour states[3], enum way way)
+static int count_merged(const struct area *area, const enum neighbour states[3],
+			enum way way)
 {
 	struct anon_state state;
 	int vmas = 0;
 
 	for (int first = 0, last; first < 3; first = last + 1, vmas++) {
 		last = first;
-		while (last < 2 && count_vmas(neighbour(ptr, last), 2 * NR_NEIGHBOUR_PAGES) == 1)
+		while (last < 2 && count_vmas(neighbour(area, last), 2 * NR_NEIGHBOUR_PAGES) == 1)
 			last++;
 		if (!anon_state_available())
 			continue;
-		if (anon_state_query(0, neighbour(ptr, first), &state))
+		if (anon_state_query(0, neighbour(area, first), &state))
 			return -EPROTO;
 		if (strcmp(state.vma, merged_state(states, first, last, way))) {
 			ksft_print_msg("%d to %d: %s\n", first, last, state.vma);
@@ -644,21 +681,22 @@ static int count_merged(char *ptr, const enum neighbour states[3], enum way way)
 }
 
 /* Returns the number of VMAs after the merge, negative if something is wrong. */
-static int merge_neighbours(char *ptr, enum neighbour states[3], enum way way)
+static int merge_neighbours(struct area *area, enum neighbour states[3], enum way way)
 {
 	const unsigned long nr = NR_NEIGHBOUR_PAGES;
-	int middle_prot = RW | PROT_EXEC;
 	int vmas, err;
 
-	for (int i = 0; i < 3; i++)
-		if (!map_anon(neighbour(ptr, i), nr, i == 1 ? middle_prot : RW))
-			return -ENOMEM;
+	for (int i = 0; i < 3; i++) {
+		err = map_neighbour(area, i, i == 1 ? RW | PROT_EXEC : RW);
+		if (err)
+			return err;
+	}
 
 	/* The oldest first: who is touched later may share with them. */
 	for (enum neighbour state = INHERITED; state > UNFAULTED; state--) {
 		for (int i = 0; i < 3; i++)
 			if (states[i] == state)
-				fill_pages(neighbour(ptr, i), i * nr, nr, SEED_A);
+				fill_pages(neighbour(area, i), i * nr, nr, SEED_A);
 		if (state == INHERITED) {
 			pid_t pid = fork();
 
@@ -671,18 +709,18 @@ static int merge_neighbours(char *ptr, enum neighbour states[3], enum way way)
 			return -EAGAIN;
 	}
 
-	err = let_merge(ptr, way);
+	err = let_merge(area, way);
 	if (err)
 		return err;
 	if (way == MMAP)
 		states[1] = UNFAULTED;
-	vmas = count_merged(ptr, states, way);
+	vmas = count_merged(area, states, way);
 	for (int i = 0; i < 3; i++)
-		if (find_bad_page(neighbour(ptr, i), i * nr, nr,
-				  states[i] ? SEED_A : SEED_ZERO) >= 0)
+		if (find_bad_page(neighbour(area, i), i * nr, nr,
+				  states[i] ? SEED_A : area_untouched_seed(area)) >= 0)
 			return -EIO;
-	fill_pages(ptr, 0, 3 * nr, SEED_B);
-	if (find_bad_page(ptr, 0, 3 * nr, SEED_B) >= 0)
+	fill_pages(area->ptr, 0, 3 * nr, SEED_B);
+	if (find_bad_page(area->ptr, 0, 3 * nr, SEED_B) >= 0)
 		return -EIO;
 	if (anon_state_available() && anon_state_check())
 		return -EUCLEAN;
@@ -690,7 +728,7 @@ static int merge_neighbours(char *ptr, enum neighbour states[3], enum way way)
 }
 
 /* Returns how many pairs of neighbours do not merge with @middle as they should. */
-static int count_bad_merges(char *reserved, enum neighbour middle, enum way way)
+static int count_bad_merges(struct area *area, enum neighbour middle, enum way way)
 {
 	/* A new one inherits nothing. */
 	enum neighbour was = middle == INHERITED && way == MMAP ? UNFAULTED : middle;
@@ -707,7 +745,7 @@ static int count_bad_merges(char *reserved, enum neighbour middle, enum way way)
 			if (was == INHERITED || prev == INHERITED || next == INHERITED)
 				min = max;
 			if (!pid) {
-				ret = merge_neighbours(reserved + psize(), states, way);
+				ret = merge_neighbours(area, states, way);
 				_exit(ret < 0 ? 100 - ret : ret);
 			}
 			ret = wait_child(pid);
@@ -722,7 +760,7 @@ static int count_bad_merges(char *reserved, enum neighbour middle, enum way way)
 }
 
 #define ASSERT_MERGES(way) \
-	ASSERT_EQ(0, count_bad_merges(self->reserved, variant->middle, way))
+	ASSERT_EQ(0, count_bad_merges(&self->area, variant->middle, way))
 
 /*
  *	|--------+--------+--------|
@@ -815,20 +853,25 @@ static bool ends_are(char *ptr, unsigned long nr, unsigned int seed)
 }
 
 /*
- *	|---------------------------------|
- *	| x              x              x |  as large as can be
- *	|---------------------------------|
+ *	|----------------|                 |
+ *	|       r        |       rw        |  as large as can be, every page written
+ *	|----------------|-----------------|
  */
 TEST_F(bound, at_bound)
 {
+	unsigned long half = self->nr / 2;
+
 	ASSERT_NE(NULL, map_anon(self->ptr, self->nr, RW));
-	touch_ends(self->ptr, self->nr, SEED_A);
+	fill_pages(self->ptr, 0, self->nr, SEED_A);
 	ASSERT_STATE(self->ptr, "owned");
 	ASSERT_STATE(self->ptr + bytes(self->nr - 1), "owned");
-	ASSERT_EQ(0, mprotect(self->ptr, bytes(self->nr / 2), PROT_READ));
+	ASSERT_EQ(0, mprotect(self->ptr, bytes(half), PROT_READ));
 	ASSERT_STATE(self->ptr, "anon_vma");
 	ASSERT_STATE(self->ptr + bytes(self->nr - 1), "anon_vma");
-	ASSERT_ENDS(self->ptr, self->nr, SEED_A);
+	ASSERT_PAGES(self->ptr, 0, self->nr, SEED_A);
+	fill_pages(self->ptr + bytes(half), half, self->nr - half, SEED_B);
+	ASSERT_PAGES(self->ptr, 0, half, SEED_A);
+	ASSERT_PAGES(self->ptr + bytes(half), half, self->nr - half, SEED_B);
 }
 
 /*
