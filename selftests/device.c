@@ -9,7 +9,6 @@
 #include <sys/ioctl.h>
 #include <lib/test_hmm_uapi.h>
 
-#include "mm/hugepage_settings.h"
 #include "hmm_device.h"
 #include "test_area.h"
 
@@ -61,8 +60,7 @@ FIXTURE_SETUP(device)
 	struct area *area = &self->area;
 
 	self->fd = -1;
-	if (variant->params.folios != AREA_SMALL && !thp_available())
-		SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	/* The device serves the process that opens it: a child, for AREA_CHILD. */
 	self->fd = open("/dev/hmm_dmirror0", O_RDWR);

@@ -80,6 +80,7 @@ FIXTURE_VARIANT_ADD(fork, file_child)
 
 FIXTURE_SETUP(fork)
 {
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(&self->area, &variant->params));
 	ASSERT_STATE(self->area.ptr, area_vma_state(&self->area));
 }

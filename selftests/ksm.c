@@ -119,6 +119,7 @@ FIXTURE_VARIANT_ADD(ksm, pmd)
 
 FIXTURE_SETUP(ksm)
 {
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_ksm)
 		SKIP(return, "needs CONFIG_KSM and root");
 	ASSERT_EQ(0, ksm_stop());

@@ -186,6 +186,7 @@ FIXTURE_SETUP(memory_failure)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (access(CORRUPT_PFN, W_OK))
 		SKIP(return, "needs CONFIG_HWPOISON_INJECT and root");
 	for (int i = 0; i < ARRAY_SIZE(self->bystanders); i++)

@@ -71,6 +71,7 @@ FIXTURE_SETUP(migration)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!find_nodes(self->nodes))
 		SKIP(return, "needs two NUMA nodes");
 	ASSERT_EQ(0, area_map(area, &variant->params));

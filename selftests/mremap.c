@@ -84,6 +84,7 @@ FIXTURE_SETUP(mremap)
 	struct area *area = &self->area;
 	unsigned long before = 1;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	ASSERT_VMA(area->ptr, area_vma_state(area));
 	if (variant->params.folios != AREA_SMALL)
@@ -603,7 +604,7 @@ FIXTURE(mremap_bound)
 
 FIXTURE_SETUP(mremap_bound)
 {
-	self->bound = (16UL << 20) / psize();
+	self->bound = MARK_BOUND / psize();
 	if (anon_state_available())
 		self->bound = mark_bound();
 	self->reserved = reserve(2 * self->bound + 8);

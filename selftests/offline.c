@@ -145,6 +145,7 @@ FIXTURE_SETUP(offline)
 	struct area *area = &self->area;
 	unsigned long mask = 1UL << nodes[1];
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (block < 0)
 		SKIP(return, "no memory block to go offline");
 	ASSERT_EQ(0, syscall(SYS_set_mempolicy, MPOL_PREFERRED, &mask,

@@ -113,6 +113,7 @@ FIXTURE_SETUP(pin)
 	struct pin_longterm_test args = { .flags = variant->flags };
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (access(GUP_DEBUGFS, R_OK | W_OK))
 		SKIP(return, "needs CONFIG_GUP_TEST, debugfs and root");
 	ASSERT_EQ(0, area_map(area, &variant->params));
@@ -839,6 +840,7 @@ FIXTURE_SETUP(other)
 {
 	struct other *other = &self->other;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, start_other(other, &variant->params, NULL));
 	ASSERT_OTHER_VMA(other, area_vma_state(&other->area));
 	ASSERT_OTHER_FOLIO(other, area_vma_state(&other->area));
@@ -1005,6 +1007,7 @@ FIXTURE_SETUP(memcg)
 	struct other *bystander = &self->bystander;
 	char path[64], controllers[256];
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_swap)
 		SKIP(return, "no swap and no zram device to be set up");
 	if (read_file(SUBTREE_CONTROL, controllers, sizeof(controllers)))

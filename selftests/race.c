@@ -248,6 +248,7 @@ FIXTURE_SETUP(race)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	ASSERT_STATE(area->ptr, area_vma_state(area));
 	self->rival.ptr = area->ptr;
@@ -584,6 +585,7 @@ FIXTURE_SETUP(split_folios)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	self->rival.fd = open(SPLIT_DEBUGFS, O_WRONLY);
 	if (self->rival.fd < 0)
 		SKIP(return, "needs debugfs and root");
@@ -1064,6 +1066,7 @@ FIXTURE_SETUP(threads)
 	unsigned long nr = variant->params.folios == AREA_PMD ?
 			   area_folio_pages(AREA_PMD) : PART;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(&self->area, &variant->params));
 	self->faults.step = step_fault;
 	self->splits.step = step_split;

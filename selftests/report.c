@@ -369,6 +369,7 @@ FIXTURE_VARIANT_ADD(report, pmd)
 
 FIXTURE_SETUP(report)
 {
+	SKIP_WITHOUT_FOLIOS(return, variant->marked.folios);
 	if (access("/proc/kpageflags", R_OK))
 		SKIP(return, "needs CONFIG_PROC_PAGE_MONITOR and root");
 	ASSERT_EQ(0, area_map(&self->upgraded, &variant->upgraded));

@@ -96,6 +96,7 @@ FIXTURE_SETUP(swap)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_swap)
 		SKIP(return, "no swap and no zram device to be set up");
 	ASSERT_EQ(0, area_map(area, &variant->params));
@@ -400,6 +401,7 @@ FIXTURE_SETUP(swap_cache)
 	struct area *area = &self->area;
 	struct iovec iov;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_swap)
 		SKIP(return, "no swap and no zram device to be set up");
 	if (variant->writeback && !have_loop_swap)

@@ -348,6 +348,16 @@ unsigned long area_folio_pages(enum area_folios folios)
 	}
 }
 
+/* Why an owner cannot have such folios on this kernel; NULL if it can. */
+const char *no_folios_reason(enum area_folios folios)
+{
+	if (folios != AREA_SMALL && !thp_available())
+		return "needs CONFIG_TRANSPARENT_HUGEPAGE";
+	if (bytes(area_folio_pages(folios)) > MARK_BOUND)
+		return "a VMA with such a folio is never marked";
+	return NULL;
+}
+
 bool area_has_large_folios(const struct area *area)
 {
 	unsigned long pages = area_folio_pages(area->params->folios);

@@ -34,6 +34,9 @@ enum area_folios {
 	AREA_PMD,
 };
 
+/* In bytes. Nothing larger is ever marked. */
+#define MARK_BOUND	(16UL << 20)
+
 struct area_params {
 	bool file;	/* copies in a MAP_PRIVATE file mapping, else anonymous */
 	enum area_history history;
@@ -66,6 +69,7 @@ bool area_has_large_folios(const struct area *area);
 void set_mthp_orders(unsigned long orders);
 void restore_mthp_orders(void);
 unsigned long area_folio_pages(enum area_folios folios);
+const char *no_folios_reason(enum area_folios folios);
 
 /* The address of page @page of @area, which may be negative or beyond its end. */
 static inline char *area_page(const struct area *area, long page)
@@ -111,6 +115,14 @@ int wait_child(pid_t pid);
 pid_t fork_held(int *go);
 int release_child(pid_t pid, int go);
 int share_with_child(void);
+
+/* SKIP() where no owner can have such folios. */
+#define SKIP_WITHOUT_FOLIOS(statement, folios) do {			\
+	const char *__reason = no_folios_reason(folios);		\
+									\
+	if (__reason)							\
+		SKIP(statement, "%s", __reason);			\
+} while (0)
 
 /* The @nr pages at @addr hold what fill_pages() wrote, or are untouched. */
 #define ASSERT_PAGES(addr, first, nr, seed) \

@@ -124,8 +124,7 @@ FIXTURE_SETUP(thp)
 {
 	struct area *area = &self->area;
 
-	if (!thp_available())
-		SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	self->order = sz2ord(area_folio_pages(variant->params.folios), 1);
 	self->first = area->nr / 4 + 1;
@@ -379,8 +378,7 @@ FIXTURE(mthp_sizes)
 
 FIXTURE_SETUP(mthp_sizes)
 {
-	if (!thp_available())
-		SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
+	SKIP_WITHOUT_FOLIOS(return, AREA_MTHP);
 	self->pages = area_folio_pages(AREA_PMD);
 	self->reserved = reserve(2 * self->pages);
 	ASSERT_NE(NULL, self->reserved);
@@ -465,8 +463,7 @@ FIXTURE_SETUP(collapse)
 {
 	struct area *area = &self->area;
 
-	if (!thp_available())
-		SKIP(return, "needs CONFIG_TRANSPARENT_HUGEPAGE");
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	ASSERT_EQ(0, madvise(area->ptr, bytes(area->nr), MADV_DONTNEED));
 	ASSERT_EQ(0, madvise(area->ptr, bytes(area->nr), MADV_NOHUGEPAGE));

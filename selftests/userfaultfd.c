@@ -263,6 +263,7 @@ FIXTURE_SETUP(move)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_uffd(UFFD_FEATURE_MOVE))
 		SKIP(return, "needs UFFDIO_MOVE");
 	ASSERT_EQ(0, area_map(area, &variant->params));
@@ -613,6 +614,7 @@ FIXTURE_SETUP(move_cached)
 	struct area *area = &self->area;
 	struct iovec iov;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_uffd(UFFD_FEATURE_MOVE) || !have_swap)
 		SKIP(return, "needs UFFDIO_MOVE and swap");
 	ASSERT_EQ(0, area_map(area, &variant->params));
@@ -726,6 +728,7 @@ static void *storm(void *arg)
 
 FIXTURE_SETUP(move_storm)
 {
+	SKIP_WITHOUT_FOLIOS(return, variant->folios);
 	if (!have_uffd(UFFD_FEATURE_MOVE))
 		SKIP(return, "needs UFFDIO_MOVE");
 	self->uffd = open_uffd(UFFD_FEATURE_MOVE);
@@ -889,6 +892,7 @@ FIXTURE_SETUP(missing)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_uffd(0))
 		SKIP(return, "needs userfaultfd");
 	ASSERT_EQ(0, area_map(area, &variant->params));
@@ -1147,6 +1151,7 @@ FIXTURE_SETUP(wp)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!have_uffd(WP_FEATURES))
 		SKIP(return, "needs userfaultfd's write-protection");
 	ASSERT_EQ(0, area_map(area, &variant->params));

@@ -75,6 +75,7 @@ FIXTURE_SETUP(vma_ops)
 {
 	struct area *area = &self->area;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	ASSERT_VMA(area->ptr, area_vma_state(area));
 	self->first = area->nr / 4 + 1;
@@ -816,7 +817,7 @@ FIXTURE_SETUP(bound)
 {
 	const unsigned long min = (2UL << 20) / psize();
 
-	self->nr = (16UL << 20) / psize();
+	self->nr = MARK_BOUND / psize();
 	if (anon_state_available()) {
 		self->nr = mark_bound();
 		TH_LOG("%lu pages", self->nr);
@@ -924,7 +925,7 @@ FIXTURE_SETUP(brk)
 {
 	unsigned long guard = 16;
 
-	self->bound = (16UL << 20) / psize();
+	self->bound = MARK_BOUND / psize();
 	if (anon_state_available())
 		self->bound = mark_bound();
 	self->room = self->bound + 64;
@@ -1035,7 +1036,7 @@ FIXTURE_SETUP(stack)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
-	self->bound = (16UL << 20) / psize();
+	self->bound = MARK_BOUND / psize();
 	if (anon_state_available())
 		self->bound = mark_bound();
 	self->room = self->bound + 64;

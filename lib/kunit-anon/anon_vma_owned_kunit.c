@@ -843,11 +843,13 @@ static int merge_by_madvise(void)
 
 static int merge_by_prctl(void)
 {
-	int err;
+	int err = -EINVAL;
 
+#ifdef CONFIG_KSM
 	mmap_write_lock(current->mm);
 	err = ksm_enable_merge_any(current->mm);
 	mmap_write_unlock(current->mm);
+#endif
 	return err;
 }
 
