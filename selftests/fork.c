@@ -157,10 +157,9 @@ TEST_F(fork, parent_writes)
 {
 	struct area *area = &self->area;
 	unsigned long half = area->nr / 2;
-	pid_t pid;
 	int go;
+	pid_t pid = fork_held(&go);
 
-	pid = fork_held(&go);
 	ASSERT_GE(pid, 0);
 	if (!pid) {
 		ASSERT_AREA(area);

@@ -397,14 +397,10 @@ TEST_F(memory_failure, early_kill_thread)
 /* Another process, with the same mm. */
 static int sharer(void *data)
 {
-	int fd = *(int *)data;
-	char c = 'r';
+	int *fds = data;
 
-	if (write(fd, &c, 1) != 1)
-		return 1;
-	/* The signal interrupts it. */
-	while (read(fd, &c, 1) < 0)
-		;
+	close(fds[0]);
+	early_thread(fds);
 	return 0;
 }
 
@@ -417,19 +413,19 @@ TEST_F(memory_failure, early_kill_shared_mm)
 {
 	const size_t stack_size = 64 << 10;
 	char *stack = malloc(stack_size);
+	pid_t pid, tid;
 	int fds[2];
-	pid_t pid;
-	char c;
 
 	ASSERT_NE(NULL, stack);
 	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
-	pid = clone(sharer, stack + stack_size, CLONE_VM | SIGCHLD, &fds[1]);
+	pid = clone(sharer, stack + stack_size, CLONE_VM | SIGCHLD, fds);
 	ASSERT_GE(pid, 0);
-	ASSERT_EQ(1, read(fds[0], &c, 1));
+	ASSERT_EQ(sizeof(tid), read(fds[0], &tid, sizeof(tid)));
 	ASSERT_EQ(0, corrupt_pfn(self->pfn));
-	/* Handled before it ends. */
-	ASSERT_EQ(1, write(fds[0], &c, 1));
+	/* Its signal is handled before it ends. */
+	close(fds[0]);
+	close(fds[1]);
 	ASSERT_EQ(0, wait_child(pid));
 	if (!self->pte_mapped) {
 		ASSERT_EQ(2, sigbus.count);
@@ -478,6 +474,7 @@ TEST_F(memory_failure, shared)
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid) {
+		close(fds[0]);
 		ASSERT_EQ(1, write(fds[1], "r", 1));
 		ASSERT_EQ(1, TEMP_FAILURE_RETRY(read(fds[1], &c, 1)));
 		ASSERT_TOLD(BUS_MCEERR_AO);

@@ -30,7 +30,7 @@ bool find_nodes(int nodes[2])
 			break;
 		s++;
 	}
-	return nr == 2;
+	return nr == 2 && !syscall(SYS_move_pages, 0, 0, NULL, NULL, NULL, 0);
 }
 
 /* move_pages(2) of @nr pages at @addr; where they are if @node is negative. */

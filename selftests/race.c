@@ -605,7 +605,7 @@ FIXTURE_TEARDOWN(split_folios)
 
 /*
  *	rival                  |-----------|       |----|     |----|
- *	order 9 => order 0, 2  |   area    |  <=>  |    |     |    |
+ *	large => order 0, 2    |   area    |  <=>  |    |     |    |
  *	                       |-----------|       |----|     |----|
  */
 TEST_F(split_folios, munmap)
@@ -615,7 +615,7 @@ TEST_F(split_folios, munmap)
 
 /*
  *	rival                  |-----------|       |----+-----+----|
- *	order 9 => order 0, 2  |   area    |  <=>  | rw |  r  | rw |
+ *	large => order 0, 2    |   area    |  <=>  | rw |  r  | rw |
  *	                       |-----------|       |----+-----+----|
  */
 TEST_F(split_folios, split)
@@ -625,7 +625,7 @@ TEST_F(split_folios, split)
 
 /*
  *	rival                  parent            child
- *	order 9 => order 0, 2  |-----------|     |-----------|
+ *	large => order 0, 2    |-----------|     |-----------|
  *	                       |   area    |  => |   area    |
  *	                       |-----------|     |-----------|
  */
@@ -636,7 +636,7 @@ TEST_F(split_folios, fork)
 
 /*
  *	rival                  |-----------|       |-----------|
- *	order 9 => order 0, 2  |   area    |  <=>  |   room    |
+ *	large => order 0, 2    |   area    |  <=>  |   room    |
  *	                       |-----------|       |-----------|
  */
 TEST_F(split_folios, mremap)

@@ -733,8 +733,7 @@ FIXTURE_SETUP(move_storm)
 		SKIP(return, "needs UFFDIO_MOVE");
 	self->uffd = open_uffd(UFFD_FEATURE_MOVE);
 	ASSERT_GE(self->uffd, 0);
-	self->nr = variant->folios == AREA_SMALL ? 64 :
-		   area_folio_pages(AREA_PMD);
+	self->nr = variant->folios == AREA_PMD ? area_folio_pages(AREA_PMD) : 64;
 	self->src = map_between(&self->src_reserved, self->nr, variant->folios);
 	ASSERT_NE(NULL, self->src);
 	self->dest = map_between(&self->dest_reserved, self->nr,

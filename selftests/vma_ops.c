@@ -352,14 +352,13 @@ TEST_F(vma_ops, expand_forward)
 	unsigned long half = area->nr / 2;
 	char *new = area_page(area, area->nr);
 	bool child = variant->params.history == AREA_CHILD;
-	const char *new_state = child ? "owned" : area_vma_state(area);
 
 	ASSERT_EQ(0, area_map_pages(area, area->nr, half, RW));
 	ASSERT_EQ(child ? 2 : 1, count_vmas(area->ptr, area->nr + half));
 	ASSERT_AREA(area);
 	ASSERT_PAGES(new, area->nr, half, area_untouched_seed(area));
 	fill_pages(new, area->nr, half, SEED_A);
-	ASSERT_STATE(new, new_state);
+	ASSERT_STATE(new, child ? "owned" : area_vma_state(area));
 	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_PAGES(new, area->nr, half, SEED_A);
 	ASSERT_AREA(area);
@@ -376,14 +375,13 @@ TEST_F(vma_ops, expand_backward)
 	unsigned long half = area->nr / 2;
 	char *new = area_page(area, -half);
 	bool child = variant->params.history == AREA_CHILD;
-	const char *new_state = child ? "owned" : area_vma_state(area);
 
 	ASSERT_EQ(0, area_map_pages(area, -half, half, RW));
 	ASSERT_EQ(child ? 2 : 1, count_vmas(new, area->nr + half));
 	ASSERT_AREA(area);
 	ASSERT_PAGES(new, -half, half, area_untouched_seed(area));
 	fill_pages(new, -half, half, SEED_A);
-	ASSERT_STATE(new, new_state);
+	ASSERT_STATE(new, child ? "owned" : area_vma_state(area));
 	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_PAGES(new, -half, half, SEED_A);
 	ASSERT_AREA(area);
@@ -854,7 +852,7 @@ static bool ends_are(char *ptr, unsigned long nr, unsigned int seed)
 }
 
 /*
- *	|----------------|                 |
+ *	|----------------|-----------------|
  *	|       r        |       rw        |  as large as can be, every page written
  *	|----------------|-----------------|
  */
