@@ -14,6 +14,7 @@ sed '/^#/d; /^ *$/d' "$TOP/configs/matrix" |
 [ -s "$rows" ] || die "configs/matrix has no ${T:-row} for $ARCHES"
 
 [ -f "$table" ] || printf '%s\n' "# Written by make check-full: what ran when, on which series (a hash of the patches), with what result." >"$table"
+series=$(patches_id)
 failed=0 n=0
 while read -r name arch options <&3; do
 	n=$((n + 1))
@@ -32,7 +33,7 @@ while read -r name arch options <&3; do
 	result=$(grep -E '^[0-9]+ passed' "$log" | tail -n 1)
 	[ $good = yes ] || failed=$((failed + 1))
 	row=$(printf '%-14s %-7s %s  %s  %4d s  %s' "$name" "$arch" "$(date +%F)" \
-		"$(patches_id)" $(($(date +%s) - start)) \
+		"$series" $(($(date +%s) - start)) \
 		"${result:-did not build or boot}")
 	grep -v "^$name  *$arch " "$table" >"$table.new" || :
 	echo "$row" >>"$table.new"
