@@ -163,7 +163,8 @@ int write_string(const char *path, const char *string)
 
 /*
  * Reclaim does not find pages that wait in a CPU's batch for their place on an
- * LRU list. Asking for pages to be moved empties the batches of all CPUs.
+ * LRU list. Asking for pages to be moved empties the batches of all CPUs; where
+ * there are no nodes, the page cache has to go with them.
  */
 void drain_lru_batches(void)
 {
@@ -171,7 +172,8 @@ void drain_lru_batches(void)
 
 	if (!page)
 		return;
-	syscall(SYS_mbind, page, psize(), MPOL_DEFAULT, NULL, 0, MPOL_MF_MOVE);
+	if (syscall(SYS_mbind, page, psize(), MPOL_DEFAULT, NULL, 0, MPOL_MF_MOVE))
+		write_string("/proc/sys/vm/drop_caches", "5");
 	munmap(page, psize());
 }
 

@@ -1490,6 +1490,45 @@ static void writer_of_owner_stops_migration_and_split(struct kunit *test)
 	expect_data(test, AT(0), nr);
 }
 
+static void reclaim_isolated(struct folio *folio)
+{
+	LIST_HEAD(folios);
+
+	if (folio_isolate_lru(folio)) {
+		list_add(&folio->lru, &folios);
+		reclaim_pages(&folios);
+	}
+	lru_add_drain_all();
+}
+
+static void reclaim_keeps_poisoned_folio_of_busy_owner(struct kunit *test)
+{
+	struct vm_area_struct *vma = map(test, AT(0), 4);
+	struct folio *folio;
+
+	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK) || !IS_ENABLED(CONFIG_MEMORY_FAILURE))
+		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK and CONFIG_MEMORY_FAILURE");
+
+	touch(test, AT(0), 4);
+	folio = get_folio(test, AT(0));
+	lru_add_drain_all();
+	SetPageHWPoison(&folio->page);
+	mmap_write_lock(current->mm);
+	vma_start_write(vma);
+	reclaim_isolated(folio);
+	mmap_write_unlock(current->mm);
+	KUNIT_EXPECT_TRUE(test, folio_mapped(folio));
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+
+	reclaim_isolated(folio);
+	KUNIT_EXPECT_FALSE(test, folio_mapped(folio));
+	ClearPageHWPoison(&folio->page);
+	folio_put(folio);
+	expect_marked(test, vma);
+	expect_invariants(test, 3);
+	expect_data(test, AT(1), 3);
+}
+
 static void set_owner(struct folio *folio, struct vm_area_struct *vma)
 {
 	if (IS_ENABLED(CONFIG_PER_VMA_LOCK))
@@ -1797,6 +1836,7 @@ static struct kunit_case anon_vma_owned_test_cases[] = {
 	KUNIT_CASE(writer_waits_although_sequence_wrapped),
 	KUNIT_CASE_PARAM(writer_of_owner_stops_migration_and_split,
 			 large_kind_gen_params),
+	KUNIT_CASE(reclaim_keeps_poisoned_folio_of_busy_owner),
 	KUNIT_CASE(unmapped_folio_turns_away),
 	KUNIT_CASE_PARAM(swap_in_replaces_owner, folio_kind_gen_params),
 	KUNIT_CASE_PARAM(failure_keeps_all_usable, failure_gen_params),
