@@ -1155,7 +1155,7 @@ TEST_F_TIMEOUT(memcg, fault_beside_writer, 120)
  *	|  pinned   |  =munmap>  |           |  while reclaim goes on
  *	|-----------|            |           |
  */
-TEST_F(memcg, reclaim_pinned)
+TEST_F_TIMEOUT(memcg, reclaim_pinned, 120)
 {
 	struct other *bystander = &self->bystander;
 
