@@ -739,6 +739,7 @@ FIXTURE_SETUP(chain)
 	const char *seed = getenv("ANON_OWNER_SEED");
 	unsigned int random;
 
+	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	self->pids = mmap(NULL, CHAIN * sizeof(*self->pids), RW,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->pids);
