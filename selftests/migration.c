@@ -73,7 +73,7 @@ FIXTURE_SETUP(migration)
 
 	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
 	if (!find_nodes(self->nodes))
-		SKIP(return, "needs two NUMA nodes");
+		SKIP(return, "needs CONFIG_NUMA_MIGRATION and two NUMA nodes");
 	ASSERT_EQ(0, area_map(area, &variant->params));
 	/* MPOL_MF_MOVE leaves pages alone that are shared with a parent. */
 	fill_pages(area->ptr, 0, area->nr, SEED_AREA);

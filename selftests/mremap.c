@@ -604,9 +604,7 @@ FIXTURE(mremap_bound)
 
 FIXTURE_SETUP(mremap_bound)
 {
-	self->bound = MARK_BOUND / psize();
-	if (anon_state_available())
-		self->bound = mark_bound();
+	self->bound = mark_bound();
 	self->reserved = reserve(2 * self->bound + 8);
 	ASSERT_NE(NULL, self->reserved);
 	self->ptr = self->reserved + psize();

@@ -283,7 +283,7 @@ FIXTURE_TEARDOWN(race)
 TEST_F(race, migrate_fork)
 {
 	if (!find_nodes(self->rival.nodes))
-		SKIP(return, "needs two NUMA nodes");
+		SKIP(return, "needs CONFIG_NUMA_MIGRATION and two NUMA nodes");
 	ASSERT_RACE(round_fork, step_migrate);
 }
 
@@ -295,7 +295,7 @@ TEST_F(race, migrate_fork)
 TEST_F(race, migrate_split)
 {
 	if (!find_nodes(self->rival.nodes))
-		SKIP(return, "needs two NUMA nodes");
+		SKIP(return, "needs CONFIG_NUMA_MIGRATION and two NUMA nodes");
 	ASSERT_RACE(round_split, step_migrate);
 }
 
@@ -307,7 +307,7 @@ TEST_F(race, migrate_split)
 TEST_F(race, migrate_munmap)
 {
 	if (!find_nodes(self->rival.nodes))
-		SKIP(return, "needs two NUMA nodes");
+		SKIP(return, "needs CONFIG_NUMA_MIGRATION and two NUMA nodes");
 	ASSERT_RACE(round_munmap, step_migrate);
 }
 
@@ -319,7 +319,7 @@ TEST_F(race, migrate_munmap)
 TEST_F(race, migrate_mremap)
 {
 	if (!find_nodes(self->rival.nodes))
-		SKIP(return, "needs two NUMA nodes");
+		SKIP(return, "needs CONFIG_NUMA_MIGRATION and two NUMA nodes");
 	ASSERT_RACE(round_mremap, step_migrate);
 }
 
@@ -485,7 +485,7 @@ static int round_exec(struct area *area)
 TEST_F(race, migrate_exec)
 {
 	if (!find_nodes(self->rival.nodes))
-		SKIP(return, "needs two NUMA nodes");
+		SKIP(return, "needs CONFIG_NUMA_MIGRATION and two NUMA nodes");
 	ASSERT_RACE(round_exec, step_migrate);
 	ASSERT_STATE(self->area.ptr, area_vma_state(&self->area));
 }
@@ -525,7 +525,7 @@ TEST_F(race, migrate_exit)
 	char c;
 
 	if (!find_nodes(rival->nodes))
-		SKIP(return, "needs two NUMA nodes");
+		SKIP(return, "needs CONFIG_NUMA_MIGRATION and two NUMA nodes");
 	rival->nr = area->nr;
 	rival->step = step_migrate;
 	rival->counts = true;

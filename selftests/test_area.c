@@ -319,12 +319,15 @@ static bool first_touch_marks(unsigned long nr_pages)
 /*
  * The largest number of pages of a VMA that its first touch still marks, found
  * by bisection; 0 if even a single page is not marked, or if all sizes are.
+ * Where the kernel does not tell, what it should be.
  */
 unsigned long mark_bound(void)
 {
 	unsigned long good = 1;
 	unsigned long bad = (4UL << 30) / psize();
 
+	if (!anon_state_available())
+		return MARK_BOUND / psize();
 	if (!first_touch_marks(good) || first_touch_marks(bad))
 		return 0;
 	while (bad - good > 1) {

@@ -815,12 +815,9 @@ FIXTURE_SETUP(bound)
 {
 	const unsigned long min = (2UL << 20) / psize();
 
-	self->nr = MARK_BOUND / psize();
-	if (anon_state_available()) {
-		self->nr = mark_bound();
-		TH_LOG("%lu pages", self->nr);
-		ASSERT_GE(self->nr, min);
-	}
+	self->nr = mark_bound();
+	TH_LOG("%lu pages", self->nr);
+	ASSERT_GE(self->nr, min);
 	self->reserved = reserve(self->nr + 3);
 	ASSERT_NE(NULL, self->reserved);
 	self->ptr = self->reserved + psize();
@@ -923,9 +920,7 @@ FIXTURE_SETUP(brk)
 {
 	unsigned long guard = 16;
 
-	self->bound = MARK_BOUND / psize();
-	if (anon_state_available())
-		self->bound = mark_bound();
+	self->bound = mark_bound();
 	self->room = self->bound + 64;
 	self->reserved = reserve(self->room + 2 * guard);
 	ASSERT_NE(NULL, self->reserved);
@@ -1034,9 +1029,7 @@ FIXTURE_SETUP(stack)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
-	self->bound = MARK_BOUND / psize();
-	if (anon_state_available())
-		self->bound = mark_bound();
+	self->bound = mark_bound();
 	self->room = self->bound + 64;
 	self->reserved = reserve(self->room + 2);
 	ASSERT_NE(NULL, self->reserved);
