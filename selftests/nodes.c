@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kselftest.h"
 #include "nodes.h"
 #include "test_area.h"
 
@@ -76,4 +79,79 @@ int move_to_node(char *addr, unsigned long nr, int node)
 		usleep(1000);
 	}
 	return -EAGAIN;
+}
+
+#define MEMORY	"/sys/devices/system/memory/"
+
+/* Returns 0 or a negative errno. */
+int write_block(int block, const char *state)
+{
+	char path[64];
+	int fd, ret = 0;
+
+	snprintf(path, sizeof(path), MEMORY "memory%d/state", block);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, state, strlen(state)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int compare_blocks(const void *a, const void *b)
+{
+	return *(const int *)b - *(const int *)a;
+}
+
+static int movable_block;
+static pid_t main_pid;
+
+/* Its memory was of another zone. */
+static void restore_block(void)
+{
+	if (getpid() != main_pid)
+		return;
+	write_block(movable_block, "offline");
+	if (write_block(movable_block, "online_kernel") &&
+	    write_block(movable_block, "online"))
+		ksft_print_msg("memory%d stays offline\n", movable_block);
+}
+
+/*
+ * Find a memory block of @node that can go offline, and make it movable until
+ * this process exits. Returns its number, or -1 if there is none.
+ */
+int make_movable_block(int node, unsigned long *nr_pages)
+{
+	char path[64], buf[32];
+	int blocks[1024], nr = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	if (!read_file(MEMORY "block_size_bytes", buf, sizeof(buf)))
+		return -1;
+	*nr_pages = strtoul(buf, NULL, 16) / psize();
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", node);
+	dir = opendir(path);
+	if (!dir)
+		return -1;
+	while (nr < ARRAY_SIZE(blocks) && (entry = readdir(dir)))
+		if (sscanf(entry->d_name, "memory%d", &blocks[nr]) == 1)
+			nr++;
+	closedir(dir);
+
+	qsort(blocks, nr, sizeof(*blocks), compare_blocks);
+	for (int i = 0; i < nr && i < 8; i++) {
+		movable_block = blocks[i];
+		if (write_block(movable_block, "offline"))
+			continue;
+		if (!write_block(movable_block, "online_movable")) {
+			main_pid = getpid();
+			atexit(restore_block);
+			return movable_block;
+		}
+		write_block(movable_block, "online");
+	}
+	return -1;
 }

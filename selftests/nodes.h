@@ -9,4 +9,7 @@ long move_pages(char *addr, unsigned long nr, int node, int status[]);
 int count_on_node(char *addr, unsigned long nr, int node);
 int move_to_node(char *addr, unsigned long nr, int node);
 
+int write_block(int block, const char *state);
+int make_movable_block(int node, unsigned long *nr_pages);
+
 #endif /* __NODES_H__ */

@@ -4,7 +4,6 @@
  * they are pinned: they move, and no owner is the worse for it.
  */
 #include "kselftest_harness.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <mm/gup_test.h>
@@ -15,83 +14,18 @@
 #include "rounds.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
-#define MEMORY		"/sys/devices/system/memory/"
 #define GUP_DEBUGFS	"/sys/kernel/debug/gup_test"
 
-/* The block that has been found to go offline and come back as movable. */
+static int nodes[2];
+/* What is allocated on the second node comes from here first. */
 static int block = -1;
 static unsigned long block_pages;
-static int nodes[2];
-static pid_t main_pid;
 
-static int write_block(const char *state)
-{
-	char path[64];
-	int fd, ret = 0;
-
-	snprintf(path, sizeof(path), MEMORY "memory%d/state", block);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, state, strlen(state)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
-static int compare_blocks(const void *a, const void *b)
-{
-	return *(const int *)b - *(const int *)a;
-}
-
-/* Its memory was of another zone. */
-static void restore_block(void)
-{
-	if (getpid() != main_pid)
-		return;
-	write_block("offline");
-	if (write_block("online_kernel") && write_block("online"))
-		ksft_print_msg("memory%d stays offline\n", block);
-}
-
-/*
- * Make one block of the second node movable: what is allocated there comes
- * from it first. Before the first test is forked, so that it lasts.
- */
+/* Before the first test is forked, so that it lasts. */
 static void __attribute__((constructor)) setup_block(void)
 {
-	char path[64], buf[32];
-	int blocks[1024], nr = 0;
-	struct dirent *entry;
-	DIR *dir;
-
-	if (!find_nodes(nodes) ||
-	    !read_file(MEMORY "block_size_bytes", buf, sizeof(buf)))
-		return;
-	block_pages = strtoul(buf, NULL, 16) / psize();
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d",
-		 nodes[1]);
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while (nr < ARRAY_SIZE(blocks) && (entry = readdir(dir)))
-		if (sscanf(entry->d_name, "memory%d", &blocks[nr]) == 1)
-			nr++;
-	closedir(dir);
-
-	qsort(blocks, nr, sizeof(*blocks), compare_blocks);
-	for (int i = 0; i < nr && i < 8; i++) {
-		block = blocks[i];
-		if (write_block("offline"))
-			continue;
-		if (!write_block("online_movable")) {
-			main_pid = getpid();
-			atexit(restore_block);
-			return;
-		}
-		write_block("online");
-	}
-	block = -1;
+	if (find_nodes(nodes))
+		block = make_movable_block(nodes[1], &block_pages);
 }
 
 FIXTURE(offline)
@@ -189,12 +123,12 @@ TEST_F(offline, area)
 	int err;
 
 	ASSERT_EQ(area->nr, before);
-	err = write_block("offline");
+	err = write_block(block, "offline");
 	ASSERT_EQ(0, err);
 	EXPECT_EQ(0, count_in_block(self));
 	EXPECT_EQ(-1, area_find_bad_page(area));
 	EXPECT_EQ(1, count_vmas(area->ptr, area->nr));
-	ASSERT_EQ(0, write_block("online_movable"));
+	ASSERT_EQ(0, write_block(block, "online_movable"));
 	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_STATE(area_page(area, area->nr - 1), area_vma_state(area));
 	fill_pages(area->ptr, 0, area->nr, SEED_A);
@@ -233,8 +167,8 @@ TEST_F(offline, pin)
 	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_STATE(area_page(area, area->nr - 1), area_vma_state(area));
 	ASSERT_AREA(area);
-	ASSERT_EQ(0, write_block("offline"));
-	ASSERT_EQ(0, write_block("online_movable"));
+	ASSERT_EQ(0, write_block(block, "offline"));
+	ASSERT_EQ(0, write_block(block, "online_movable"));
 	fill_pages(area->ptr, 0, area->nr, SEED_A);
 	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
 	close(gup);
@@ -285,9 +219,9 @@ TEST_F_TIMEOUT(offline, pin_beside_writer, 120)
 /* Offline and back: what is new since then is in the block again. */
 static int step_offline(struct rival *rival)
 {
-	int err = write_block("offline");
+	int err = write_block(block, "offline");
 
-	return err ? err : write_block("online_movable");
+	return err ? err : write_block(block, "online_movable");
 }
 
 /*
