@@ -594,6 +594,47 @@ TEST_F(mremap, dontunmap_across_hole)
 	ASSERT_BEHIND_HOLE(self->dest, "anon_vma", "anon_vma");
 }
 
+/*
+ *	|------+-------|          |      |------|          |             |
+ *	| A rw | B rwx |    =>    |      | B rw |    =>    |             |
+ *	|------+-------|          |      |------|          |             |
+ *
+ *	|              |          |------|      |          |-------------|
+ *	|   nothing    |    =>    | A rw |      |    =>    |     A B     |  one VMA
+ *	|              |          |------|      |          |-------------|
+ *
+ * As on a kernel where their first faults made them share an anon_vma.
+ */
+TEST(move_neighbours)
+{
+	const unsigned long nr = 16;
+	char *src = reserve(2 * nr), *dest = reserve(2 * nr);
+
+	ASSERT_NE(NULL, src);
+	ASSERT_NE(NULL, dest);
+	ASSERT_NE(NULL, map_anon(src, nr, RW));
+	ASSERT_NE(NULL, map_anon(src + bytes(nr), nr, RW | PROT_EXEC));
+	fill_pages(src, 0, 2 * nr, SEED_A);
+	ASSERT_EQ(2, count_vmas(src, 2 * nr));
+	ASSERT_STATE(src, "owned");
+	ASSERT_STATE(src + bytes(nr), "owned");
+
+	ASSERT_EQ(dest, move(src, nr, nr, dest));
+	ASSERT_STATE(dest, "anon_vma");
+	ASSERT_EQ(0, mprotect(src + bytes(nr), bytes(nr), RW));
+	ASSERT_STATE(src + bytes(nr), "owned");
+	ASSERT_EQ(dest + bytes(nr), move(src + bytes(nr), nr, nr, dest + bytes(nr)));
+	ASSERT_EQ(1, count_vmas(dest, 2 * nr));
+	ASSERT_STATE(dest + bytes(nr), "anon_vma");
+	ASSERT_PAGES(dest, 0, 2 * nr, SEED_A);
+
+	ASSERT_EQ(0, share_with_child());
+	fill_pages(dest, 0, 2 * nr, SEED_B);
+	ASSERT_PAGES(dest, 0, 2 * nr, SEED_B);
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(dest, bytes(2 * nr)));
+}
+
 /* A small VMA grows to more than what is ever marked. */
 FIXTURE(mremap_bound)
 {

@@ -14,7 +14,6 @@
 #include "rounds.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
-#define GUP_DEBUGFS	"/sys/kernel/debug/gup_test"
 
 static int nodes[2];
 /* What is allocated on the second node comes from here first. */
@@ -135,18 +134,8 @@ TEST_F(offline, area)
 	ASSERT_PAGES(area->ptr, 0, area->nr, SEED_A);
 }
 
-/* For long, and not with the mmap_lock held. Returns 0 or a negative errno. */
-static int pin(int gup, const struct area *area)
-{
-	struct pin_longterm_test args = {
-		.addr = (unsigned long)area->ptr,
-		.size = bytes(area->nr),
-		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE |
-			 PIN_LONGTERM_TEST_FLAG_USE_FAST,
-	};
-
-	return ioctl(gup, PIN_LONGTERM_TEST_START, &args) ? -errno : 0;
-}
+/* Not with the mmap_lock held. */
+#define PIN_FAST	(PIN_LONGTERM_TEST_FLAG_USE_WRITE | PIN_LONGTERM_TEST_FLAG_USE_FAST)
 
 /*
  *	block           elsewhere
@@ -162,7 +151,7 @@ TEST_F(offline, pin)
 	if (gup < 0)
 		SKIP(return, "needs CONFIG_GUP_TEST, debugfs and root");
 	ASSERT_EQ(area->nr, count_in_block(self));
-	ASSERT_EQ(0, pin(gup, area));
+	ASSERT_EQ(0, pin_longterm(gup, area->ptr, area->nr, PIN_FAST));
 	ASSERT_EQ(0, count_in_block(self));
 	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_STATE(area_page(area, area->nr - 1), area_vma_state(area));
@@ -205,7 +194,7 @@ TEST_F_TIMEOUT(offline, pin_beside_writer, 120)
 		ASSERT_EQ(0, rival_start(&rival));
 		while (!rival_is_done(&rival))
 			usleep(100);
-		err = pin(gup, area);
+		err = pin_longterm(gup, area->ptr, area->nr, PIN_FAST);
 		ASSERT_EQ(0, rival_stop(&rival));
 		ASSERT_EQ(0, err);
 		ASSERT_EQ(0, count_in_block(self));

@@ -23,7 +23,6 @@
 #include "zram_swap.h"
 
 #define RW		(PROT_READ | PROT_WRITE)
-#define GUP_DEBUGFS	"/sys/kernel/debug/gup_test"
 
 #ifndef MADV_COLD
 #define MADV_COLD	20
@@ -110,7 +109,6 @@ FIXTURE_VARIANT_ADD(pin, pmd_upgraded)
 
 FIXTURE_SETUP(pin)
 {
-	struct pin_longterm_test args = { .flags = variant->flags };
 	struct area *area = &self->area;
 
 	SKIP_WITHOUT_FOLIOS(return, variant->params.folios);
@@ -125,9 +123,7 @@ FIXTURE_SETUP(pin)
 
 	self->gup = open(GUP_DEBUGFS, O_RDWR);
 	ASSERT_GE(self->gup, 0);
-	args.addr = (unsigned long)area->ptr;
-	args.size = bytes(area->nr);
-	ASSERT_EQ(0, ioctl(self->gup, PIN_LONGTERM_TEST_START, &args));
+	ASSERT_EQ(0, pin_longterm(self->gup, area->ptr, area->nr, variant->flags));
 	ASSERT_STATE(area->ptr, area_vma_state(area));
 	ASSERT_EQ(1, count_vmas(area->ptr, area->nr));
 }
@@ -621,13 +617,7 @@ struct other {
 
 static bool pin_and_unmap(const struct area *area, int gup)
 {
-	struct pin_longterm_test args = {
-		.addr = (unsigned long)area->ptr,
-		.size = bytes(area->nr),
-		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE,
-	};
-
-	return !ioctl(gup, PIN_LONGTERM_TEST_START, &args) &&
+	return !pin_longterm(gup, area->ptr, area->nr, PIN_LONGTERM_TEST_FLAG_USE_WRITE) &&
 	       !munmap(area->ptr, bytes(area->nr));
 }
 

@@ -24,7 +24,6 @@
 #define RW		(PROT_READ | PROT_WRITE)
 #define SPLIT_DEBUGFS	"/sys/kernel/debug/split_huge_pages"
 #define COMPACT_MEMORY	"/proc/sys/vm/compact_memory"
-#define GUP_TEST	"/sys/kernel/debug/gup_test"
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define SUBTREE_CONTROL	CGROUP_ROOT "/cgroup.subtree_control"
 #define CGROUP		CGROUP_ROOT "/anon_owner-race"
@@ -176,15 +175,11 @@ static int step_compact(struct rival *rival)
 static int step_pin(struct rival *rival)
 {
 	bool fast = rival->steps & 1;
-	struct pin_longterm_test pin = {
-		.addr = (unsigned long)rival->ptr,
-		.size = bytes(rival->nr),
-		.flags = PIN_LONGTERM_TEST_FLAG_USE_WRITE |
-			 (fast ? PIN_LONGTERM_TEST_FLAG_USE_FAST : 0),
-	};
+	int err = pin_longterm(rival->fd, rival->ptr, rival->nr, PIN_LONGTERM_TEST_FLAG_USE_WRITE |
+			       (fast ? PIN_LONGTERM_TEST_FLAG_USE_FAST : 0));
 
-	if (ioctl(rival->fd, PIN_LONGTERM_TEST_START, &pin))
-		return errno == EFAULT ? 0 : -errno;
+	if (err)
+		return err == -EFAULT ? 0 : err;
 	rival_count(rival, fast);
 	return ioctl(rival->fd, PIN_LONGTERM_TEST_STOP) ? -errno : 0;
 }
@@ -402,7 +397,7 @@ TEST_F(race, pageout_mremap)
  */
 TEST_F(race, pin_fork)
 {
-	self->rival.fd = open(GUP_TEST, O_RDWR);
+	self->rival.fd = open(GUP_DEBUGFS, O_RDWR);
 	if (self->rival.fd < 0)
 		SKIP(return, "needs CONFIG_GUP_TEST and root");
 	self->rival.nr = self->area.nr;
@@ -416,7 +411,7 @@ TEST_F(race, pin_fork)
  */
 TEST_F(race, pin_split)
 {
-	self->rival.fd = open(GUP_TEST, O_RDWR);
+	self->rival.fd = open(GUP_DEBUGFS, O_RDWR);
 	if (self->rival.fd < 0)
 		SKIP(return, "needs CONFIG_GUP_TEST and root");
 	self->rival.nr = self->area.nr;

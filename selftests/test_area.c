@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <mm/gup_test.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -192,6 +194,18 @@ int pageout(char *addr, unsigned long nr_pages)
 		drain_lru_batches();
 	}
 	return -EAGAIN;
+}
+
+/* Until @gup is closed or told to stop. Returns 0 or a negative errno. */
+int pin_longterm(int gup, char *addr, unsigned long nr_pages, unsigned int flags)
+{
+	struct pin_longterm_test args = {
+		.addr = (unsigned long)addr,
+		.size = bytes(nr_pages),
+		.flags = flags,
+	};
+
+	return ioctl(gup, PIN_LONGTERM_TEST_START, &args) ? -errno : 0;
 }
 
 /* Returns the exit code of @pid, -EINTR if a signal ended it. */

@@ -111,6 +111,9 @@ int write_string(const char *path, const char *string);
 void drain_lru_batches(void);
 int pageout(char *addr, unsigned long nr_pages);
 
+#define GUP_DEBUGFS	"/sys/kernel/debug/gup_test"
+int pin_longterm(int gup, char *addr, unsigned long nr_pages, unsigned int flags);
+
 int wait_child(pid_t pid);
 pid_t fork_held(int *go);
 int release_child(pid_t pid, int go);
