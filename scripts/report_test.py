@@ -206,7 +206,12 @@ class Ktap(ReportTest):
         text = '1..2\nok 1 a # SKIP{}\nok 2 b\n# anon-exit: 0\n'
         self.assertEqual(self.run_ktap(text.format(' no swap'), '--skips')[0], 0)
         self.assertEqual(self.run_ktap(text.format(''), '--skips')[0], 1)
-        self.assertEqual(self.run_ktap('1..1\nok 1 a # SKIP no swap\n# anon-exit: 4\n', '--skips')[0], 1)
+        # All of a program, if another has passed.
+        text = '1..1\nok 1 a # SKIP{}\n# anon-exit: 4\n'
+        good = f'good={self.file("good", GOOD)}'
+        self.assertEqual(self.run_ktap(text.format(' no swap'), '--skips')[0], 1)
+        self.assertEqual(self.run_ktap(text.format(' no swap'), '--skips', '--ktap', good)[0], 0)
+        self.assertEqual(self.run_ktap(text.format(''), '--skips', '--ktap', good)[0], 1)
 
     def test_plain(self):
         for code, status, why in ((0, 0, 'ok 1 prog'), (1, 1, 'prog: exit 1'), (4, 1, '(all skipped)'),
