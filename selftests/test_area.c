@@ -175,7 +175,7 @@ void drain_lru_batches(void)
 	if (!page)
 		return;
 	if (syscall(SYS_mbind, page, psize(), MPOL_DEFAULT, NULL, 0, MPOL_MF_MOVE))
-		write_string("/proc/sys/vm/drop_caches", "5");
+		write_string("/proc/sys/vm/drop_caches", "1");
 	munmap(page, psize());
 }
 

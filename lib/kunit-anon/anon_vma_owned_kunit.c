@@ -1782,6 +1782,8 @@ static void failure_keeps_all_usable(struct kunit *test)
 	const struct failure *param = test->param_value;
 	int err, nth = 0;
 
+	if (param->op == fail_mergeable && !IS_ENABLED(CONFIG_KSM))
+		kunit_skip(test, "needs CONFIG_KSM");
 	start_failing(test);
 	map(test, AT(0), 12);
 	KUNIT_ASSERT_EQ(test, 0, protect(AT(4), 4, VM_ACCESS_FLAGS));
