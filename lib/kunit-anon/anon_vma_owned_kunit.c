@@ -1110,6 +1110,11 @@ static void migration_keeps_owner(struct kunit *test)
 	const int mm_count = atomic_read(&current->mm->mm_count);
 	struct folio *src = get_folio(test, AT(0)), *dst;
 
+	if (!IS_ENABLED(CONFIG_MIGRATION)) {
+		folio_put(src);
+		kunit_skip(test, "needs CONFIG_MIGRATION");
+	}
+
 	lru_add_drain_all();
 	KUNIT_EXPECT_EQ(test, 0, migrate_and_put(src, MIGRATE_SYNC));
 	dst = get_folio(test, AT(0));
@@ -1399,8 +1404,8 @@ static void waiting_writer_is_passed(struct kunit *test)
 	struct folio *folio, *other;
 	int nr_left;
 
-	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
-		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
+	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK) || !IS_ENABLED(CONFIG_MIGRATION))
+		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK and CONFIG_MIGRATION");
 
 	touch(test, AT(0), 4);
 	lru_add_drain_all();
