@@ -27,7 +27,7 @@ run() {
 	grep -q '^# anon-exit: 0$' "$_logs/break.ktap" 2>/dev/null ||
 		die "the guest could not set the break $2; its logs: $_logs"
 	# shellcheck disable=SC2086
-	python3 "$TOP/scripts/report.py" $_args --summary "$_logs/summary.ktap" >"$_logs/report"
+	python3 "$TOP/scripts/report.py" --allow "$TOP/configs/allow" $_args --summary "$_logs/summary.ktap" >"$_logs/report"
 }
 
 # try LABEL BREAK COMMAND: one line, the cases of COMMAND that went red and the first splat.
