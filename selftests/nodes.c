@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
@@ -87,16 +86,9 @@ int move_to_node(char *addr, unsigned long nr, int node)
 int write_block(int block, const char *state)
 {
 	char path[64];
-	int fd, ret = 0;
 
 	snprintf(path, sizeof(path), MEMORY "memory%d/state", block);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, state, strlen(state)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
+	return write_string(path, state);
 }
 
 static int compare_blocks(const void *a, const void *b)
