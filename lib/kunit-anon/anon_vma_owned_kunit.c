@@ -1108,13 +1108,12 @@ static void migration_keeps_owner(struct kunit *test)
 	const unsigned long nr = populate(test, kind);
 	struct vm_area_struct *vma = vma_at(test, AT(0));
 	const int mm_count = atomic_read(&current->mm->mm_count);
-	struct folio *src = get_folio(test, AT(0)), *dst;
+	struct folio *src, *dst;
 
-	if (!IS_ENABLED(CONFIG_MIGRATION)) {
-		folio_put(src);
+	if (!IS_ENABLED(CONFIG_MIGRATION))
 		kunit_skip(test, "needs CONFIG_MIGRATION");
-	}
 
+	src = get_folio(test, AT(0));
 	lru_add_drain_all();
 	KUNIT_EXPECT_EQ(test, 0, migrate_and_put(src, MIGRATE_SYNC));
 	dst = get_folio(test, AT(0));
@@ -1474,11 +1473,12 @@ static void writer_of_owner_stops_migration_and_split(struct kunit *test)
 	const unsigned long nr = populate(test, kind);
 	struct vm_area_struct *vma = vma_at(test, AT(0));
 	const int mm_count = atomic_read(&current->mm->mm_count);
-	struct folio *folio = get_folio(test, AT(0));
+	struct folio *folio;
 
 	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
 		kunit_skip(test, "needs CONFIG_PER_VMA_LOCK");
 
+	folio = get_folio(test, AT(0));
 	lru_add_drain_all();
 	mmap_write_lock(current->mm);
 	vma_start_write(vma);
