@@ -74,6 +74,17 @@ try_all() {
 	done
 }
 
+# The tests of the selftests and of KUnit, of whatever variant: FIXTURE.TEST or KUnit's case.
+tests() {
+	cat "$CACHE/test/src/tools/testing/selftests"/anon_owner*/*.c |
+		sed -nE 's/^TEST_F(_TIMEOUT)?\((\w+), (\w+).*/\2.\3/p; s/^TEST(_TIMEOUT)?\((\w+).*/global.\2/p'
+	sed -nE 's/^\s*KUNIT_CASE(_PARAM)?\((\w+).*/\2/p' "$CACHE/test/src/lib/kunit-anon/anon_vma_owned_kunit.c"
+}
+red_tests() {
+	sed -nE 's/^  not ok [0-9]+ //p' "$RUN_LOGS"/*-*/summary.ktap | sed -E 's/ # .*//' | tr -d ' ' |
+		sed -E 's,^[^/.]*/([^/]*).*,\1,; s/^([^.]*)\..*\.([^.]*)$/\1.\2/' | sort -u
+}
+
 out=$RUN_LOGS/mutations.txt
 if [ $# -gt 0 ]; then
 	for b; do awk -v b="$b" '$1 == b' "$RUN_LOGS/mutations"; done >"$RUN_LOGS/named"
@@ -91,6 +102,11 @@ else
 		echo "With nothing broken all of these tests pass."
 		echo
 		try_all "$RUN_LOGS/mutations"
+		tests | sort -u >"$RUN_LOGS/all-tests"
+		red_tests >"$RUN_LOGS/red-tests"
+		echo
+		echo "$(grep -cxFf "$RUN_LOGS/red-tests" "$RUN_LOGS/all-tests") of $(wc -l <"$RUN_LOGS/all-tests") tests went red of this in some variant, not these:"
+		grep -vxFf "$RUN_LOGS/red-tests" "$RUN_LOGS/all-tests" | paste -sd' ' | fold -s -w 100 | sed 's/^/  /; s/ $//'
 	} >"$out"
 	cat "$out"
 	cp "$out" "$TOP/docs/mutations.txt"
