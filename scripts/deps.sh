@@ -3,16 +3,16 @@
 # sentence: what every target needs, and what the targets of GROUP need besides.
 . "$(dirname "$0")/common.sh"
 
-packages="bc bison busybox-static ccache clang$clang_suffix cpio e2fsprogs flex git libaio-dev
-	libc6-dev libcap-dev libclang-rt$clang_suffix-dev libelf-dev libnuma-dev libssl-dev
-	liburcu-dev liburing-dev lld$clang_suffix llvm$clang_suffix make perl python3
-	python3-docutils rsync spin xz-utils"
+packages="b4 bc bison busybox-static ccache clang$clang_suffix codespell cpio e2fsprogs flex git
+	git-email libaio-dev libc6-dev libcap-dev libclang-rt$clang_suffix-dev libelf-dev
+	libmailtools-perl libnuma-dev libssl-dev liburcu-dev liburing-dev lld$clang_suffix
+	llvm$clang_suffix make perl python3 python3-docutils rsync shellcheck spin xz-utils"
 case " $ARCHES " in *" x86_64 "*) packages="$packages qemu-system-x86" ;; esac
 case " $ARCHES " in *" arm64 "*) packages="$packages qemu-system-arm" ;; esac
 case ${1:-} in
 '') ;;
 complexity) packages="$packages pahole pmccabe" ;;
-lint) packages="$packages b4 codespell coccinelle git-email libmailtools-perl shellcheck sparse" ;;
+lint) packages="$packages coccinelle sparse" ;;
 bisect) packages="$packages sparse" ;;
 rfc) ;;
 *) die "unknown group $1" ;;

@@ -1,7 +1,8 @@
 #!/bin/sh
 # lint.sh [full]: what can be said about the patches without running them. Remembers what passed.
-#   always: checkpatch --strict and no Signed-off-by for each patch; kernel-doc, SPDX, docs/*.rst
-#   full:   W=1 and sparse after each patch, coccicheck, spelling, shellcheck, the mails of make rfc
+#   always: checkpatch --strict and no Signed-off-by for each patch; kernel-doc, SPDX, docs/*.rst,
+#           spelling, shellcheck, the mails of make rfc
+#   full:   W=1 and sparse after each patch on the kernel objects that it touches, coccicheck
 # Kernel-doc, W=1, sparse, coccicheck and the kernel's own documents: only what the base does not have.
 archs=${ARCH:-x86_64 arm64}
 . "$(dirname "$0")/common.sh"
@@ -118,8 +119,8 @@ spelling() {
 	for _patch in $(patches); do
 		sed -n '1,/^---$/p; s/^+//p' "$_patch" >"$tmp/words/${_patch##*/}"
 	done
-	# A folio cut in two, and DAMON.
-	codespell -L fo,damon "$tmp/words" "$TOP/README.md" "$TOP/docs" "$TOP/scripts" "$TOP/configs" "$TOP/series/cover-letter"
+	# A folio cut in two, DAMON, and what the kernel calls the end of its version.
+	codespell -L fo,damon,extraversion "$tmp/words" "$TOP/README.md" "$TOP/docs" "$TOP/scripts" "$TOP/configs" "$TOP/series/cover-letter"
 }
 
 shell() { shellcheck -S warning -x -P "$TOP/scripts" "$TOP"/scripts/*.sh; }
@@ -133,10 +134,10 @@ done
 check kernel-doc "$base $series" kernel_doc
 check spdx "$base $series" spdx
 check documents "$base $series $(cat "$TOP"/docs/*.rst)" documents
+check shellcheck "$(cat "$TOP"/scripts/*.sh)" shell
+check spelling "$(find "$TOP/README.md" "$TOP/docs" "$TOP/scripts" "$TOP/configs" "$TOP/series" -type f -exec sha256sum {} +)" spelling
+check mails "$base $(find "$TOP/series" "$TOP/scripts" -type f -exec sha256sum {} +)" mails
 if [ "$mode" = full ]; then
-	check shellcheck "$(cat "$TOP"/scripts/*.sh)" shell
-	check spelling "$(find "$TOP/README.md" "$TOP/docs" "$TOP/scripts" "$TOP/configs" "$TOP/series" -type f -exec sha256sum {} +)" spelling
-	check mails "$base $(find "$TOP/series" "$TOP/scripts" -type f -exec sha256sum {} +)" mails
 	check warnings "$base $series $(cat "$TOP/configs/"*.config)" warnings
 	check coccicheck "$base $series" coccicheck
 fi

@@ -21,7 +21,7 @@ who='Dummy S. Ubmitter <dummy@example.org>'
 # This repository as it is here, with a history of its own.
 repo=$tmp/repo
 mkdir "$repo"
-(cd "$TOP" && cp -r Makefile configs docs scripts series "$repo/")
+(cd "$TOP" && cp -r Makefile README.md configs docs scripts series "$repo/")
 git init -q "$repo"
 commit() { git -C "$repo" add -A && git -C "$repo" commit -q -m x; }
 commit
