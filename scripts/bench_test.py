@@ -33,6 +33,7 @@ def memory(phases, count):
 class BenchTest(unittest.TestCase):
     def setUp(self):
         bench.FACTS = ((r'saves (\d+) at', 'change', -1, ('first touch', 'VMAs', '100')),)
+        bench.PROGRAMS = {}
         self.top = bench.TOP = tempfile.mkdtemp(prefix='bench-test-')
         self.addCleanup(shutil.rmtree, self.top)
         for variant, cost, count in (('base', 4000, 20000), ('series', 3000, 400)):
@@ -64,9 +65,9 @@ class BenchTest(unittest.TestCase):
         self.collect()
         bench.do_apply()
 
-    def check(self):
+    def check(self, current=False):
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            bench.do_check()
+            bench.do_check(current)
         return out.getvalue()
 
     def assert_bad(self, what):
@@ -82,7 +83,7 @@ class BenchTest(unittest.TestCase):
         self.collect_and_apply()
         self.assertIn('2 tables and 1 sentences agree', self.check())
         readme = self.read('README.md')
-        self.assertRegex(readme, r'first touch .* 4000 +3000 +-1000 +-25\.0%')
+        self.assertRegex(readme, r'first touch .* 4000 +4 +3000 +4 +-25\.0%')
         self.assertTrue(readme.startswith('Before.') and readme.endswith('\nAfter.\n'))
         self.assertNotIn('stale', readme)
         # Applied twice is applied once.
@@ -153,6 +154,32 @@ class BenchTest(unittest.TestCase):
         self.assertNotIn('have changed', self.check())
         self.write('series/0002-mm-rmap.patch', 'reworded\n---\n\ndiff --git other\n')
         self.assertIn('have changed since x86_64 was measured', self.check())
+        with self.assertRaisesRegex(bench.Error, 'have changed'):
+            self.check(current=True)
+
+    def test_two_runs(self):
+        self.collect_and_apply()
+        text = self.read('docs/bench.json')
+        data = {name: bench.json.loads(text)['x86_64'] for name in ('x86_64', 'arm64')}
+        for name, content in bench.generated(data).items():
+            self.write(f'docs/{name}', content)
+        self.write('docs/bench.json', bench.dump(data))
+        self.check()
+        data['arm64']['run']['started'] += 1
+        self.write('docs/bench.json', bench.dump(data))
+        self.assert_bad('not of one run')
+
+    def test_programs_in_sentence(self):
+        for variant, count in (('base', 50), ('series', 20)):
+            self.write(f'logs/x86_64/{variant}/programs.ktap',
+                       memory(('before',), 16)[:-len('done\n')] + memory(('node',), count))
+        bench.PROGRAMS = {'node': 'node'}
+        self.collect_and_apply()
+        self.assert_bad('says nothing for the anon_vmas of node: 34 -> 4')
+        self.write('series/cover-letter', 'It saves 1010 at once. node 34 anon_vmas\n-> 5\n')
+        self.assert_bad('says 34 -> 5 for the anon_vmas of node')
+        self.write('series/cover-letter', 'It saves 1010 at once. node 34 anon_vmas\n-> 4\n')
+        self.check()
 
     def test_cut_short(self):
         for name in ('ops', 'memory'):
