@@ -53,6 +53,11 @@ FIXTURE_VARIANT_ADD(fork, mthp_upgraded)
 	.params = { .folios = AREA_MTHP, .history = AREA_UPGRADED },
 };
 
+FIXTURE_VARIANT_ADD(fork, mthp_child)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_CHILD },
+};
+
 FIXTURE_VARIANT_ADD(fork, pmd)
 {
 	.params = { .folios = AREA_PMD },
@@ -61,6 +66,11 @@ FIXTURE_VARIANT_ADD(fork, pmd)
 FIXTURE_VARIANT_ADD(fork, pmd_upgraded)
 {
 	.params = { .folios = AREA_PMD, .history = AREA_UPGRADED },
+};
+
+FIXTURE_VARIANT_ADD(fork, pmd_child)
+{
+	.params = { .folios = AREA_PMD, .history = AREA_CHILD },
 };
 
 FIXTURE_VARIANT_ADD(fork, file)

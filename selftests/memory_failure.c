@@ -751,4 +751,16 @@ TEST_F_TIMEOUT(memory_failure, soft_offline_storm_beside, STORM_TIMEOUT)
 	ASSERT_STORM(storm_beside, SOFT_ROUND());
 }
 
+/*
+ *	parent                child
+ *	|-----+---+-----|     |-----+---+-----|
+ *	|     | x |     |  => |     | x |     |  no byte is lost
+ *	|-----+---+-----|     |-----+---+-----|
+ */
+TEST_F_TIMEOUT(memory_failure, soft_offline_storm_fork, STORM_TIMEOUT)
+{
+	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
+	ASSERT_STORM_OF_FORKS(SOFT_ROUND());
+}
+
 TEST_HARNESS_MAIN

@@ -57,9 +57,19 @@ FIXTURE_VARIANT_ADD(migration, mthp)
 	.params = { .folios = AREA_MTHP },
 };
 
+FIXTURE_VARIANT_ADD(migration, mthp_child)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_CHILD },
+};
+
 FIXTURE_VARIANT_ADD(migration, pmd)
 {
 	.params = { .folios = AREA_PMD },
+};
+
+FIXTURE_VARIANT_ADD(migration, pmd_upgraded)
+{
+	.params = { .folios = AREA_PMD, .history = AREA_UPGRADED },
 };
 
 FIXTURE_VARIANT_ADD(migration, pmd_child)

@@ -115,6 +115,11 @@ FIXTURE_VARIANT_ADD(thp, mthp)
 	.params = { .folios = AREA_MTHP, .history = AREA_MARKED },
 };
 
+FIXTURE_VARIANT_ADD(thp, mthp_upgraded)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_UPGRADED },
+};
+
 FIXTURE_VARIANT_ADD(thp, mthp_child)
 {
 	.params = { .folios = AREA_MTHP, .history = AREA_CHILD },

@@ -61,6 +61,11 @@ FIXTURE_VARIANT_ADD(vma_ops, mthp)
 	.params = { .folios = AREA_MTHP },
 };
 
+FIXTURE_VARIANT_ADD(vma_ops, mthp_upgraded)
+{
+	.params = { .folios = AREA_MTHP, .history = AREA_UPGRADED },
+};
+
 FIXTURE_VARIANT_ADD(vma_ops, mthp_child)
 {
 	.params = { .folios = AREA_MTHP, .history = AREA_CHILD },
@@ -69,6 +74,16 @@ FIXTURE_VARIANT_ADD(vma_ops, mthp_child)
 FIXTURE_VARIANT_ADD(vma_ops, pmd)
 {
 	.params = { .folios = AREA_PMD },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, pmd_upgraded)
+{
+	.params = { .folios = AREA_PMD, .history = AREA_UPGRADED },
+};
+
+FIXTURE_VARIANT_ADD(vma_ops, pmd_child)
+{
+	.params = { .folios = AREA_PMD, .history = AREA_CHILD },
 };
 
 FIXTURE_SETUP(vma_ops)
