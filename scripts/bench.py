@@ -4,7 +4,8 @@
 
 Usage: bench.py memory LOGS              print the memory table of one run
        bench.py collect LOGS ARCH...     write docs/bench.json, bench.rst and bench-*.svg
-       bench.py apply                    put the tables into the texts of the repository
+       bench.py apply                    write all that is made of docs/bench.json once more, and put
+                                         the tables into the texts of the repository
        bench.py check [--current]        do all of them agree with docs/bench.json? Is it of this series?
 
 A table in a text is all indented lines below a line 'Measured by make bench, NAME:'.
@@ -501,8 +502,10 @@ def page(data):
            '("merge" joins two, each of half the pages, "lock held: merge" two or three, each of so',
            'many). The memory is that of processes of their own, of the program (a) and a zygote (b);',
            'what is left after reclaim, migration, compaction, KSM and forks was looked at for (a)',
-           'alone. Forks in a chain have 100 VMAs, threads 50 mappings of 16 pages each. For how long',
-           'a lock is held is known to the instruction on x86_64, in steps of 1000 on arm64.',
+           'alone: no other step unmarks a VMA. Tables of memory give medians and standard deviations,',
+           'bench.json has min, mean and max too. Forks in a chain have 100 VMAs, threads 50 mappings of',
+           '16 pages each. For how long a lock is held is known to the instruction on x86_64, in steps of',
+           '1000 on arm64.',
            '', '.. contents::', '   :depth: 2', '']
 
     def block(lines):
@@ -571,7 +574,10 @@ def do_collect(args):
 
 
 def do_apply():
-    known = tables(load(f'{TOP}/docs'))
+    data = load(f'{TOP}/docs')
+    for name, text in generated(data).items():
+        write_text(f'{TOP}/docs/{name}', text)
+    known = tables(data)
     for name in TEXTS:
         path = f'{TOP}/{name}'
         write_text(path, fill(read_text(path), known, name)[0])
