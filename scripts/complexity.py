@@ -185,6 +185,9 @@ class Series:
                 cells.append(f'+{sum(a for a, _ in hits)} -{sum(r for _, r in hits)}' if hits else '--')
             rows.append((number, self.git('log', '-1', '--format=%s', commit).strip().replace('->', '-\\>'), *cells))
         print(table(('patch', '', 'core', 'tests', 'docs', 'other'), rows))
+        last = next((n for n, row in enumerate(rows) if row[2] == '--'), len(rows))
+        hits = [value for path, value in self.numstat(self.args.base, commits[last - 1]).items() if kind(path) == 'core']
+        print(f'Core of patches 1 to {last} together: +{sum(a for a, _ in hits)} -{sum(r for _, r in hits)}.\n')
 
     def subsystems(self):
         print(section('Core files and subsystems'))
