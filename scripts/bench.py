@@ -555,6 +555,11 @@ def write_text(path, text):
         file.write(text)
 
 
+def write_generated(docs, data):
+    for name, text in generated(data).items():
+        write_text(f'{docs}/{name}', text)
+
+
 def do_collect(args):
     data = {}
     if os.path.exists(f'{args.docs}/bench.json'):
@@ -567,16 +572,14 @@ def do_collect(args):
     for path in glob.glob(f'{args.docs}/bench-*.svg'):
         os.unlink(path)
     write_text(f'{args.docs}/bench.json', dump(data))
-    for name, text in generated(data).items():
-        write_text(f'{args.docs}/{name}', text)
+    write_generated(args.docs, data)
     for arch in data.values():
         print('\n'.join(table_headline(arch)))
 
 
 def do_apply():
     data = load(f'{TOP}/docs')
-    for name, text in generated(data).items():
-        write_text(f'{TOP}/docs/{name}', text)
+    write_generated(f'{TOP}/docs', data)
     known = tables(data)
     for name in TEXTS:
         path = f'{TOP}/{name}'

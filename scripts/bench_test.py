@@ -161,8 +161,7 @@ class BenchTest(unittest.TestCase):
         self.collect_and_apply()
         text = self.read('docs/bench.json')
         data = {name: bench.json.loads(text)['x86_64'] for name in ('x86_64', 'arm64')}
-        for name, content in bench.generated(data).items():
-            self.write(f'docs/{name}', content)
+        bench.write_generated(f'{self.top}/docs', data)
         self.write('docs/bench.json', bench.dump(data))
         self.check()
         data['arm64']['run']['started'] += 1

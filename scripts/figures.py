@@ -5,17 +5,17 @@
 bench.py check does that for docs/bench.json; this is for docs/complexity.rst, check.txt, waits.txt
 and bound.txt.
 """
-import os
 import re
 import sys
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+from bench import TOP, read_text  # noqa: E402
+
 COVER, DESIGN = 'series/cover-letter', 'docs/design.rst'
 
 
 def read(name):
-    with open(f'{TOP}/{name}', encoding='utf-8') as file:
-        return file.read()
+    return read_text(f'{TOP}/{name}')
 
 
 def complexity():
