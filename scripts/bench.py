@@ -561,14 +561,7 @@ def write_generated(docs, data):
 
 
 def do_collect(args):
-    data = {}
-    if os.path.exists(f'{args.docs}/bench.json'):
-        data = load(args.docs)
-    for arch in args.arch:
-        data[arch] = collect(os.path.join(args.logs, arch), arch)
-    # An architecture that was measured with other patches is not compared with these.
-    data = {arch: data[arch] for arch in sorted(data, reverse=True)
-            if data[arch]['run']['series'] == series_id()}
+    data = {arch: collect(os.path.join(args.logs, arch), arch) for arch in args.arch}
     for path in glob.glob(f'{args.docs}/bench-*.svg'):
         os.unlink(path)
     write_text(f'{args.docs}/bench.json', dump(data))

@@ -1,8 +1,9 @@
 #!/bin/sh
 # bench.sh demo|bench|waits: run the same programs on the plain kernels of base and series and compare.
 #   demo   the memory that the series saves
-#   bench  every group, on both architectures or ARCH=; writes docs/bench.*, and the tables made
-#          of it in README.md, docs/design.rst and series/cover-letter
+#   bench  every group, on both architectures; writes docs/bench.*, and the tables made of it in
+#          README.md, docs/design.rst and series/cover-letter. With ARCH= the results of that one
+#          stay with the logs
 #   waits  how long writers of a VMA take while others look at its folios; writes docs/waits.txt
 # QUICK=1: fewer sizes and repetitions; the results stay with the logs.
 archs=${ARCH:-x86_64 arm64}
@@ -39,17 +40,17 @@ demo)
 	python3 "$TOP/scripts/bench.py" memory "$RUN_LOGS"
 	;;
 bench)
+	docs=$TOP/docs
+	[ -z "${QUICK:-}" ] && [ "$archs" = 'x86_64 arm64' ] || docs=$RUN_LOGS/docs
 	for ARCH in $archs; do
 		export ARCH ARCHES="$ARCH"
 		"$TOP/scripts/deps.sh"
 		RUN_LOGS=$RUN_LOGS/$ARCH "$0" arch
 	done
-	docs=$TOP/docs
-	[ -z "${QUICK:-}" ] || docs=$RUN_LOGS/docs
 	mkdir -p "$docs"
 	# shellcheck disable=SC2086
 	python3 "$TOP/scripts/bench.py" collect --docs "$docs" "$RUN_LOGS" $archs
-	[ -n "${QUICK:-}" ] || python3 "$TOP/scripts/bench.py" apply
+	[ "$docs" != "$TOP/docs" ] || python3 "$TOP/scripts/bench.py" apply
 	stage "the results: $docs/bench.rst"
 	;;
 waits)

@@ -113,7 +113,7 @@ Their commits are the branch $branch of $GIT_DIR_LINUX, for b4 prep --enroll $ba
 Read them; then git send-email --dry-run $out/*.patch, and git tag rfc-v$version once they are out.
 EOF
 [ -n "$known" ] || echo "base-commit is this project's import of the base: BASE_COMMIT=<id> names the one of kernel.org, if the trees are equal."
-python3 "$TOP/scripts/bench.py" check --current >/dev/null 2>&1 ||
-	echo "The figures in the cover letter are of other core patches than these: make bench."
+python3 "$TOP/scripts/bench.py" check --current >/dev/null 2>"$tmp/figures" ||
+	echo "The figures in the cover letter are not good: $(cat "$tmp/figures")"
 [ "$ASSISTED_BY" = none ] || [ -n "${ASSISTANCE:-}" ] ||
 	echo "Documentation/process/generated-content.rst asks the cover letter to tell more: ASSISTANCE=<file>."
