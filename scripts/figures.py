@@ -19,14 +19,22 @@ def read(name):
 
 
 def complexity():
-    """Lines of the core, of its C files without comments, of patches 1 to 8; files."""
+    """Lines of the core, of its C files without comments, of patches; files; functions."""
     text = read('docs/complexity.rst')
-    core = re.search(r'^core +(\d+) +(\d+) +\+(\d+) -\d+ +\+(\d+) ', text, re.M)
+    core = re.search(r'^core +(\d+) +(\d+) +\+(\d+) -(\d+) +\+(\d+) ', text, re.M)
     first = re.search(r'^Core of patches 1 to 8 together: \+(\d+) ', text, re.M)[1]
     yield COVER, r'patches 1 to 8,\s+adds\s+(\d+)\s+lines', first
-    yield COVER, r'under mm/ and include/, \+(\d+)', core[3]
-    yield COVER, r'lines in (\d+) files against', int(core[1]) + int(core[2])
-    yield COVER, r'(\d+) of them are code', core[4]
+    yield COVER, r'complexity: under mm/ and include/, \+(\d+)', core[3]
+    yield COVER, r'-(\d+) lines in \d+ files, against', core[4]
+    yield COVER, r'lines in (\d+) files, against', int(core[1]) + int(core[2])
+    yield COVER, r'(\d+) of those added are\s+code', core[5]
+    last = [tuple(map(int, lines)) for lines in re.findall(r'^[5-8] .*? \+(\d+) -(\d+) ', text, re.M)]
+    yield COVER, r'Patches 5 to 8, \+(\d+)', sum(lines[0] for lines in last)
+    yield COVER, r'Patches 5 to 8, \+\d+ -(\d+)', sum(lines[1] for lines in last)
+    functions = re.search(r'^functions +(\d+) added, (\d+) changed', text, re.M)
+    yield COVER, r'over (\d+) functions that are new', functions[1]
+    yield COVER, r'and (\d+) that\s+change', functions[2]
+    yield COVER, r'Cyclomatic complexity \+(\d+)', re.search(r'^cyclomatic complexity +\+(\d+)', text, re.M)[1]
 
 
 def check():

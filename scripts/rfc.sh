@@ -4,6 +4,7 @@
 #   ASSISTED_BY=TEXT     the value of Assisted-by, see coding-assistants.rst of the kernel; or none
 #   ASSISTANCE=FILE      what generated-content.rst of the kernel asks the cover letter to tell
 #   BASE_COMMIT=ID       the commit that reviewers know the base by
+#   REPO=URL             where reviewers find this repository
 #   BRANCH=NAME          the branch for the commits (default: rfc-vN)
 # The version is one more than that of the last tag rfc-vN here, and the cover letter has the
 # range-diff against the series at that tag.
@@ -87,7 +88,7 @@ done
 # The base is known to reviewers by another name than the import here.
 known=${BASE_COMMIT:-}
 [ -n "$known" ] || [ -z "$KSRC" ] || known=$(git -C "$KSRC" rev-parse -q --verify HEAD 2>/dev/null) || :
-sed '1,/^$/d' "$TOP/series/cover-letter" >"$tmp/body"
+sed "1,/^\$/d; s|^\[4\] REPOSITORY\$|[4] ${REPO:-not published}|" "$TOP/series/cover-letter" >"$tmp/body"
 {
 	echo
 	if [ -n "${ASSISTANCE:-}" ]; then cat "$ASSISTANCE"; echo; fi
@@ -112,6 +113,7 @@ $(ls "$out" | wc -l) mails of version $version are in $out, nothing was sent.
 Their commits are the branch $branch of $GIT_DIR_LINUX, for b4 prep --enroll $base.
 Read them; then git send-email --dry-run $out/*.patch, and git tag rfc-v$version once they are out.
 EOF
+[ -n "${REPO:-}" ] || echo "The cover letter sends readers to a repository that it calls not published: REPO=<url>."
 [ -n "$known" ] || echo "base-commit is this project's import of the base: BASE_COMMIT=<id> names the one of kernel.org, if the trees are equal."
 python3 "$TOP/scripts/bench.py" check --current >/dev/null 2>"$tmp/figures" ||
 	echo "The figures in the cover letter are not good: $(cat "$tmp/figures")"

@@ -8,7 +8,7 @@ trap 'rm -rf "$tmp"; linux_git worktree prune; linux_git update-ref -d "refs/hea
 # Nobody's settings, cache or mail account.
 mkdir "$tmp/home"
 export HOME=$tmp/home XDG_CACHE_HOME=$tmp/home XDG_CONFIG_HOME=$tmp/home GIT_CONFIG_GLOBAL=$tmp/home/git
-unset OUT FROM ASSISTED_BY ASSISTANCE BASE_COMMIT
+unset OUT FROM ASSISTED_BY ASSISTANCE BASE_COMMIT REPO
 export BRANCH=${tmp##*/}
 git config --file "$tmp/home/git" user.name 'A Maintainer'
 git config --file "$tmp/home/git" user.email 'maintainer@example.org'
@@ -36,7 +36,7 @@ done
 
 printf 'Assistance\n==========\n\nNone of this is real.\n' >"$tmp/assistance"
 export FROM="$who"
-ASSISTED_BY='LLM sparse' ASSISTANCE=$tmp/assistance OUT=$tmp/mails run_rfc
+ASSISTED_BY='LLM sparse' ASSISTANCE=$tmp/assistance REPO=https://example.org/it.git OUT=$tmp/mails run_rfc
 count=$(patches | wc -l)
 is "mails" "$(ls "$tmp/mails" | wc -l)" $((count + 1))
 n=0
@@ -53,11 +53,11 @@ for mail in "$tmp/mails"/*; do
 done
 cover=$tmp/mails/0000-cover-letter.patch
 base=$("$TOP/scripts/fetch.sh")
-for want in "base-commit: $base" "None of this is real."; do
+for want in "base-commit: $base" "None of this is real." "[4] https://example.org/it.git"; do
 	grep -qFx "$want" "$cover" || die "the cover letter has no line '$want'"
 done
 grep -q ' files changed, .* insertions' "$cover" || die "the cover letter has no diffstat"
-sed '1,/^$/d; s/[[:space:]]*$//' "$TOP/series/cover-letter" | while IFS= read -r line; do
+sed '1,/^$/d; s/[[:space:]]*$//; /^\[4\] /d' "$TOP/series/cover-letter" | while IFS= read -r line; do
 	grep -qFx -e "$line" "$cover" || die "the cover letter lacks: $line"
 done
 # shellcheck disable=SC2046
