@@ -10,7 +10,7 @@ variant=${1:?variant} config=${2:?config} label=${3:?label} tests=${4:-}
 out=$CACHE/$variant/$ARCH-$config
 logs=$RUN_LOGS/$label
 # The guest itself ends each test that hangs; this is for a guest that hangs.
-BOOT_TIMEOUT=${BOOT_TIMEOUT:-300} GUEST_TIMEOUT=${GUEST_TIMEOUT:-3600}
+BOOT_TIMEOUT=${BOOT_TIMEOUT:-300} GUEST_TIMEOUT=${GUEST_TIMEOUT:-7200}
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

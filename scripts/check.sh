@@ -65,9 +65,8 @@ judge() {
 
 # What the guest runs, filtered by T=.
 base() { base_tests; }
-limit=600
 own_tests() {
-	sed "s,\(.*\):\(.*\),& $limit /tests/\1/\2," "$CACHE/test/$ARCH-$CONFIG/.anon-own-tests"
+	sed "s,\(.*\):\(.*\),& 1800 /tests/\1/\2," "$CACHE/test/$ARCH-$CONFIG/.anon-own-tests"
 }
 own() { own_tests | grep -v ':device '; }
 # lib/test_hmm.c may allocate under the mmap_lock what lockdep then joins with the locks of offlining.
@@ -114,8 +113,6 @@ selftests | quick)
 	;;
 matrix)
 	ARCHES=$ARCH
-	# Sanitizers are slow.
-	limit=1800
 	if [ -n "${KUNIT_ARCH:-}" ]; then
 		run_kunit "$KUNIT_ARCH"
 	else

@@ -764,7 +764,7 @@ TEST_F_TIMEOUT(memory_failure, soft_offline_storm_beside, STORM_TIMEOUT)
 TEST_F_TIMEOUT(memory_failure, soft_offline_storm_fork, STORM_TIMEOUT)
 {
 	ASSERT_EQ(0, expect_sigbus(PR_MCE_KILL_EARLY));
-	ASSERT_STORM_OF_FORKS(SOFT_ROUND(100));
+	ASSERT_STORM_OF_FORKS(SOFT_ROUND(1000));
 }
 
 TEST_HARNESS_MAIN

