@@ -861,7 +861,9 @@ static bool chain_swap_out(FIXTURE_DATA(chain) * self)
 		ksft_print_msg("no swap or memory cgroup: nothing is swapped out\n");
 		return true;
 	}
-	for (int tries = 0; tries < 20 && !swapped; tries++) {
+	for (int tries = 0; tries < 100 && !swapped; tries++) {
+		if (tries)
+			usleep(1000);
 		drain_lru_batches();
 		reclaim_memcg(64UL << 20);
 		swapped = true;

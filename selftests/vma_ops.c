@@ -4,6 +4,7 @@
  * wherever it would without an owner.
  */
 #include "kselftest_harness.h"
+#include <linux/mempolicy.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -816,6 +817,161 @@ TEST_F(merge_matrix, mmap)
 TEST_F(merge_matrix, mremap)
 {
 	ASSERT_MERGES(MREMAP);
+}
+
+/* Two that their first faults would have made share an anon_vma. */
+FIXTURE(neighbours)
+{
+	char *ptr;
+};
+
+#define NEIGHBOUR	16UL
+
+static int set_mergeable(char *ptr, bool on)
+{
+	return madvise(ptr, bytes(2 * NEIGHBOUR), on ? MADV_MERGEABLE : MADV_UNMERGEABLE);
+}
+
+static int set_merge_any(char *ptr, bool on)
+{
+	return prctl(PR_SET_MEMORY_MERGE, on, 0, 0, 0);
+}
+
+static int set_dontdump(char *ptr, bool on)
+{
+	return madvise(ptr + bytes(NEIGHBOUR), bytes(NEIGHBOUR),
+		       on ? MADV_DONTDUMP : MADV_DODUMP);
+}
+
+static int set_dontdump_parts(char *ptr, bool on)
+{
+	return madvise(ptr + bytes(NEIGHBOUR / 2), bytes(NEIGHBOUR),
+		       on ? MADV_DONTDUMP : MADV_DODUMP);
+}
+
+static int set_policy(char *ptr, bool on)
+{
+	if (access("/sys/devices/system/node", F_OK)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return syscall(SYS_mbind, ptr + bytes(NEIGHBOUR), bytes(NEIGHBOUR),
+		       on ? MPOL_LOCAL : MPOL_DEFAULT, NULL, 0, 0);
+}
+
+FIXTURE_VARIANT(neighbours)
+{
+	int (*set)(char *ptr, bool on);
+};
+
+FIXTURE_VARIANT_ADD(neighbours, mergeable)
+{
+	.set = set_mergeable,
+};
+
+FIXTURE_VARIANT_ADD(neighbours, merge_any)
+{
+	.set = set_merge_any,
+};
+
+FIXTURE_VARIANT_ADD(neighbours, dontdump)
+{
+	.set = set_dontdump,
+};
+
+FIXTURE_VARIANT_ADD(neighbours, dontdump_parts)
+{
+	.set = set_dontdump_parts,
+};
+
+FIXTURE_VARIANT_ADD(neighbours, policy)
+{
+	.set = set_policy,
+};
+
+FIXTURE_SETUP(neighbours)
+{
+	self->ptr = reserve(2 * NEIGHBOUR);
+	ASSERT_NE(NULL, self->ptr);
+	ASSERT_NE(NULL, map_anon(self->ptr, NEIGHBOUR, RW));
+	ASSERT_NE(NULL, map_anon(self->ptr + bytes(NEIGHBOUR), NEIGHBOUR, RW | PROT_EXEC));
+	fill_pages(self->ptr, 0, 2 * NEIGHBOUR, SEED_A);
+	ASSERT_EQ(2, count_vmas(self->ptr, 2 * NEIGHBOUR));
+	ASSERT_STATE(self->ptr, "owned");
+	ASSERT_STATE(self->ptr + bytes(NEIGHBOUR), "owned");
+}
+
+FIXTURE_TEARDOWN(neighbours)
+{
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(self->ptr, bytes(2 * NEIGHBOUR)));
+}
+
+/*
+ *	|------+-------|          |------+-------|          |-------------|
+ *	|  rw  |  rwx  |    =>    |  rw  |  rwx  |    =>    |     rw      |
+ *	|------+-------|          |------+-------|          |-------------|
+ *	     marked            upgraded, as one or part       one VMA again
+ *	                       differs in more than access
+ */
+TEST_F(neighbours, differ_when_upgraded)
+{
+	char *second = self->ptr + bytes(NEIGHBOUR);
+
+	if (variant->set(self->ptr, true)) {
+		ASSERT_EQ(EINVAL, errno);
+		SKIP(return, "needs CONFIG_KSM or CONFIG_NUMA");
+	}
+	ASSERT_EQ(0, share_with_child());
+	ASSERT_STATE(self->ptr, "anon_vma");
+	ASSERT_STATE(second, "anon_vma");
+	ASSERT_PAGES(self->ptr, 0, 2 * NEIGHBOUR, SEED_A);
+
+	ASSERT_EQ(0, variant->set(self->ptr, false));
+	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), RW));
+	ASSERT_EQ(1, count_vmas(self->ptr, 2 * NEIGHBOUR));
+	ASSERT_PAGES(self->ptr, 0, 2 * NEIGHBOUR, SEED_A);
+
+	ASSERT_EQ(0, share_with_child());
+	fill_pages(self->ptr, 0, 2 * NEIGHBOUR, SEED_B);
+	ASSERT_PAGES(self->ptr, 0, 2 * NEIGHBOUR, SEED_B);
+}
+
+/*
+ *	|--------+--------+--------|          |--------+--------+--------|
+ *	|   rw   |  rwx   |   rw   |    =>    |   rw        rw  |   rw   |
+ *	|        |        |no dump |          |                 |no dump |
+ *	|--------+--------+--------|          |--------+--------+--------|
+ *	anon_vma   marked   anon_vma          the middle has shared with the first
+ */
+TEST(neighbour_that_does_not_differ)
+{
+	const unsigned long large = mark_bound() + 1;
+	const unsigned long nr = 2 * large + NEIGHBOUR;
+	char *first = reserve(nr), *second, *third;
+
+	ASSERT_NE(NULL, first);
+	second = first + bytes(large);
+	third = second + bytes(NEIGHBOUR);
+	ASSERT_NE(NULL, map_anon(first, large, RW));
+	ASSERT_NE(NULL, map_anon(second, NEIGHBOUR, RW | PROT_EXEC));
+	ASSERT_NE(NULL, map_anon(third, large, RW));
+	ASSERT_EQ(0, madvise(third, bytes(large), MADV_DONTDUMP));
+	fill_pages(first, 0, 1, SEED_A);
+	fill_pages(second, 1, NEIGHBOUR, SEED_A);
+	fill_pages(third, 2, 1, SEED_A);
+	ASSERT_EQ(3, count_vmas(first, nr));
+	ASSERT_STATE(second, "owned");
+
+	ASSERT_EQ(0, share_with_child());
+	ASSERT_STATE(second, "anon_vma");
+	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), RW));
+	ASSERT_EQ(2, count_vmas(first, nr));
+	ASSERT_PAGES(first, 0, 1, SEED_A);
+	ASSERT_PAGES(second, 1, NEIGHBOUR, SEED_A);
+	ASSERT_PAGES(third, 2, 1, SEED_A);
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(first, bytes(nr)));
 }
 
 /* The largest VMA that a first touch marks, and what is beyond it. */
