@@ -88,7 +88,8 @@ done
 # The base is known to reviewers by another name than the import here.
 known=${BASE_COMMIT:-}
 [ -n "$known" ] || [ -z "$KSRC" ] || known=$(git -C "$KSRC" rev-parse -q --verify HEAD 2>/dev/null) || :
-sed "1,/^\$/d; s|^\[4\] REPOSITORY\$|[4] ${REPO:-not published}|" "$TOP/series/cover-letter" >"$tmp/body"
+repo=$(printf '%s' "${REPO:-not published}" | sed 's/[&|\]/\\&/g')
+sed "1,/^\$/d; s|^\[4\] REPOSITORY\$|[4] $repo|" "$TOP/series/cover-letter" >"$tmp/body"
 {
 	echo
 	if [ -n "${ASSISTANCE:-}" ]; then cat "$ASSISTANCE"; echo; fi

@@ -36,7 +36,7 @@ done
 
 printf 'Assistance\n==========\n\nNone of this is real.\n' >"$tmp/assistance"
 export FROM="$who"
-ASSISTED_BY='LLM sparse' ASSISTANCE=$tmp/assistance REPO=https://example.org/it.git OUT=$tmp/mails run_rfc
+ASSISTED_BY='LLM sparse' ASSISTANCE=$tmp/assistance REPO='https://example.org/it?a=1&b=2' OUT=$tmp/mails run_rfc
 count=$(patches | wc -l)
 is "mails" "$(ls "$tmp/mails" | wc -l)" $((count + 1))
 n=0
@@ -53,7 +53,7 @@ for mail in "$tmp/mails"/*; do
 done
 cover=$tmp/mails/0000-cover-letter.patch
 base=$("$TOP/scripts/fetch.sh")
-for want in "base-commit: $base" "None of this is real." "[4] https://example.org/it.git"; do
+for want in "base-commit: $base" "None of this is real." "[4] https://example.org/it?a=1&b=2"; do
 	grep -qFx "$want" "$cover" || die "the cover letter has no line '$want'"
 done
 grep -q ' files changed, .* insertions' "$cover" || die "the cover letter has no diffstat"
