@@ -974,6 +974,45 @@ TEST(neighbour_that_does_not_differ)
 	ASSERT_EQ(0, munmap(first, bytes(nr)));
 }
 
+/*
+ *	|-------+-------+-------|      |---------------+-------|      |-----------------------|
+ *	|   r   | none  |  rw   |  =>  |       r       |  rw   |  =>  |          rw           |
+ *	|-------+-------+-------|      |---------------+-------|      |-----------------------|
+ *	 marked  marked  anon_vma       shares with the third              one VMA
+ */
+TEST(merge_beside_upgraded)
+{
+	char *first = reserve(3 * NEIGHBOUR);
+	char *second = first + bytes(NEIGHBOUR), *third = second + bytes(NEIGHBOUR);
+
+	ASSERT_NE(NULL, first);
+	ASSERT_NE(NULL, map_anon(first, NEIGHBOUR, RW));
+	fill_pages(first, 0, NEIGHBOUR, SEED_A);
+	ASSERT_EQ(0, mprotect(first, bytes(NEIGHBOUR), PROT_READ));
+	ASSERT_NE(NULL, map_anon(second, NEIGHBOUR, RW));
+	fill_pages(second, NEIGHBOUR, NEIGHBOUR, SEED_A);
+	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), PROT_NONE));
+	ASSERT_NE(NULL, map_anon(third, NEIGHBOUR, RW));
+	fill_pages(third, 2 * NEIGHBOUR, NEIGHBOUR, SEED_A);
+	ASSERT_EQ(3, count_vmas(first, 3 * NEIGHBOUR));
+	ASSERT_STATE(first, "owned");
+	ASSERT_STATE(third, "owned");
+
+	ASSERT_EQ(0, mprotect(third, bytes(1), PROT_READ));
+	ASSERT_EQ(0, mprotect(third, bytes(1), RW));
+	ASSERT_STATE(third, "anon_vma");
+	ASSERT_STATE(first, "owned");
+
+	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), PROT_READ));
+	ASSERT_EQ(2, count_vmas(first, 3 * NEIGHBOUR));
+	ASSERT_STATE(first, "anon_vma");
+	ASSERT_EQ(0, mprotect(first, bytes(2 * NEIGHBOUR), RW));
+	ASSERT_EQ(1, count_vmas(first, 3 * NEIGHBOUR));
+	ASSERT_PAGES(first, 0, 3 * NEIGHBOUR, SEED_A);
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(first, bytes(3 * NEIGHBOUR)));
+}
+
 /* The largest VMA that a first touch marks, and what is beyond it. */
 FIXTURE(bound)
 {
