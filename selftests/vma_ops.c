@@ -976,7 +976,7 @@ TEST(neighbour_that_does_not_differ)
 
 /*
  *	|-------+-------+-------|      |---------------+-------|      |-----------------------|
- *	|   r   | none  |  rw   |  =>  |       r       |  rw   |  =>  |          rw           |
+ *	|   r   |  rx   |  rw   |  =>  |       r       |  rw   |  =>  |          rw           |
  *	|-------+-------+-------|      |---------------+-------|      |-----------------------|
  *	 marked  marked  anon_vma       shares with the third              one VMA
  */
@@ -991,17 +991,19 @@ TEST(merge_beside_upgraded)
 	ASSERT_EQ(0, mprotect(first, bytes(NEIGHBOUR), PROT_READ));
 	ASSERT_NE(NULL, map_anon(second, NEIGHBOUR, RW));
 	fill_pages(second, NEIGHBOUR, NEIGHBOUR, SEED_A);
-	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), PROT_NONE));
+	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), PROT_READ | PROT_EXEC));
 	ASSERT_NE(NULL, map_anon(third, NEIGHBOUR, RW));
 	fill_pages(third, 2 * NEIGHBOUR, NEIGHBOUR, SEED_A);
 	ASSERT_EQ(3, count_vmas(first, 3 * NEIGHBOUR));
 	ASSERT_STATE(first, "owned");
+	ASSERT_STATE(second, "owned");
 	ASSERT_STATE(third, "owned");
 
 	ASSERT_EQ(0, mprotect(third, bytes(1), PROT_READ));
 	ASSERT_EQ(0, mprotect(third, bytes(1), RW));
 	ASSERT_STATE(third, "anon_vma");
 	ASSERT_STATE(first, "owned");
+	ASSERT_STATE(second, "owned");
 
 	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), PROT_READ));
 	ASSERT_EQ(2, count_vmas(first, 3 * NEIGHBOUR));
