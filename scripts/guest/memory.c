@@ -338,7 +338,7 @@ static void swap_out_and_in(int round)
 	for (int tries = 0; swapped_pages() < wanted; tries++) {
 		const int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-		if (fd < 0 || tries == 20)
+		if (fd < 0 || tries == 200)
 			err(1, "only %ld pages are in the swap after %s", swapped_pages(), path);
 		(void)!write(fd, "64M", 3);	/* -EAGAIN: not all of it */
 		close(fd);
