@@ -1015,6 +1015,48 @@ TEST(merge_beside_upgraded)
 	ASSERT_EQ(0, munmap(first, bytes(3 * NEIGHBOUR)));
 }
 
+/*
+ *	|-----+-----+-----+-----+-------|    |-----+-----------------+-------|    |-----------------------+-------|
+ *	| rwx |  r  | rx  |  r  |no dump| => | rwx |        r        |no dump| => |          rwx          |no dump|
+ *	|-----+-----+-----+-----+-------|    |-----+-----------------+-------|    |-----------------------+-------|
+ *	 anon_vma   marked      anon_vma      shares with the first one                    one VMA
+ */
+TEST(merge_between_upgraded)
+{
+	const int prots[] = { RW | PROT_EXEC, PROT_READ, PROT_READ | PROT_EXEC, PROT_READ, RW };
+	char *first = reserve(5 * NEIGHBOUR), *ptr;
+
+	ASSERT_NE(NULL, first);
+	for (int i = 0; i < 5; i++) {
+		ptr = first + i * bytes(NEIGHBOUR);
+		ASSERT_NE(NULL, map_anon(ptr, NEIGHBOUR, RW));
+		if (i == 4)
+			ASSERT_EQ(0, madvise(ptr, bytes(NEIGHBOUR), MADV_DONTDUMP));
+		fill_pages(ptr, i * NEIGHBOUR, NEIGHBOUR, SEED_A);
+		ASSERT_EQ(0, mprotect(ptr, bytes(NEIGHBOUR), prots[i]));
+		ASSERT_STATE(ptr, "owned");
+	}
+	for (int i = 0; i < 5; i += 4) {
+		ptr = first + i * bytes(NEIGHBOUR);
+		ASSERT_EQ(0, mprotect(ptr, bytes(1), PROT_READ));
+		ASSERT_EQ(0, mprotect(ptr, bytes(1), prots[i]));
+		ASSERT_STATE(ptr, "anon_vma");
+	}
+	ASSERT_EQ(5, count_vmas(first, 5 * NEIGHBOUR));
+	for (int i = 1; i < 4; i++)
+		ASSERT_STATE(first + i * bytes(NEIGHBOUR), "owned");
+
+	ptr = first + bytes(NEIGHBOUR);
+	ASSERT_EQ(0, mprotect(ptr + bytes(NEIGHBOUR), bytes(NEIGHBOUR), PROT_READ));
+	ASSERT_EQ(3, count_vmas(first, 5 * NEIGHBOUR));
+	ASSERT_STATE(ptr, "anon_vma");
+	ASSERT_EQ(0, mprotect(ptr, bytes(3 * NEIGHBOUR), RW | PROT_EXEC));
+	ASSERT_EQ(2, count_vmas(first, 5 * NEIGHBOUR));
+	ASSERT_PAGES(first, 0, 5 * NEIGHBOUR, SEED_A);
+	ASSERT_INVARIANTS();
+	ASSERT_EQ(0, munmap(first, bytes(5 * NEIGHBOUR)));
+}
+
 /* The largest VMA that a first touch marks, and what is beyond it. */
 FIXTURE(bound)
 {
