@@ -332,16 +332,21 @@ static long swapped_pages(void)
 static void swap_out_and_in(int round)
 {
 	const int wanted = PROCESSES * MAPPINGS / 2;
-	char path[256];
+	char path[256], stat[256];
 
 	snprintf(path, sizeof(path), "%s/memory.reclaim", cgroup());
+	snprintf(stat, sizeof(stat), "%s/memory.stat", cgroup());
 	for (int tries = 0; swapped_pages() < wanted; tries++) {
 		const int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 		if (fd < 0 || tries == 200)
-			err(1, "only %ld pages are in the swap after %s", swapped_pages(), path);
+			err(1, "only %ld pages are in the swap after %s, round %d; KiB inactive %ld, active %ld, unevictable %ld, swap cache %ld",
+			    swapped_pages(), path, round, get(stat, "inactive_anon ") / 1024,
+			    get(stat, "active_anon ") / 1024, get(stat, "unevictable ") / 1024,
+			    get(stat, "swapcached ") / 1024);
 		(void)!write(fd, "64M", 3);	/* -EAGAIN: not all of it */
 		close(fd);
+		usleep(10000);
 	}
 	if (!round)
 		phase("reclaimed", "swapped out to zram");
