@@ -1016,10 +1016,12 @@ TEST(merge_beside_upgraded)
 }
 
 /*
- *	|-----+-----+-----+-----+-------|    |-----+-----------------+-------|    |-----------------------+-------|
- *	| rwx |  r  | rx  |  r  |no dump| => | rwx |        r        |no dump| => |          rwx          |no dump|
- *	|-----+-----+-----+-----+-------|    |-----+-----------------+-------|    |-----------------------+-------|
- *	 anon_vma   marked      anon_vma      shares with the first one                    one VMA
+ *	|-----+-----+-----+-----+-----|      |-----+-----------------+-----|
+ *	| rwx |  r  | rx  |  r  | rw  |  =>  | rwx |        r        | rw  |
+ *	|     |     |     |     | dd  |      |     |                 | dd  |
+ *	|-----+-----+-----+-----+-----|      |-----+-----------------+-----|
+ *	anon_vma   marked    anon_vma       shares with the first, not with
+ *	                                    the last, which has no dump
  */
 TEST(merge_between_upgraded)
 {
