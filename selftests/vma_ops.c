@@ -974,6 +974,23 @@ TEST(neighbour_that_does_not_differ)
 	ASSERT_EQ(0, munmap(first, bytes(nr)));
 }
 
+/* The @i-th neighbour, touched and so marked before it has @prot: the others do not merge with it. */
+static int map_touched(char *first, unsigned long i, int prot)
+{
+	char *ptr = first + i * bytes(NEIGHBOUR);
+
+	if (!map_anon(ptr, NEIGHBOUR, RW))
+		return -1;
+	fill_pages(ptr, i * NEIGHBOUR, NEIGHBOUR, SEED_A);
+	return mprotect(ptr, bytes(NEIGHBOUR), prot);
+}
+
+/* Upgrade the VMA at @ptr, of @prot. */
+static int split_and_merge(char *ptr, int prot)
+{
+	return mprotect(ptr, bytes(1), PROT_READ) ?: mprotect(ptr, bytes(1), prot);
+}
+
 /*
  *	|-------+-------+-------|      |---------------+-------|      |-----------------------|
  *	|   r   |  rx   |  rw   |  =>  |       r       |  rw   |  =>  |          rw           |
@@ -986,21 +1003,15 @@ TEST(merge_beside_upgraded)
 	char *second = first + bytes(NEIGHBOUR), *third = second + bytes(NEIGHBOUR);
 
 	ASSERT_NE(NULL, first);
-	ASSERT_NE(NULL, map_anon(first, NEIGHBOUR, RW));
-	fill_pages(first, 0, NEIGHBOUR, SEED_A);
-	ASSERT_EQ(0, mprotect(first, bytes(NEIGHBOUR), PROT_READ));
-	ASSERT_NE(NULL, map_anon(second, NEIGHBOUR, RW));
-	fill_pages(second, NEIGHBOUR, NEIGHBOUR, SEED_A);
-	ASSERT_EQ(0, mprotect(second, bytes(NEIGHBOUR), PROT_READ | PROT_EXEC));
-	ASSERT_NE(NULL, map_anon(third, NEIGHBOUR, RW));
-	fill_pages(third, 2 * NEIGHBOUR, NEIGHBOUR, SEED_A);
+	ASSERT_EQ(0, map_touched(first, 0, PROT_READ));
+	ASSERT_EQ(0, map_touched(first, 1, PROT_READ | PROT_EXEC));
+	ASSERT_EQ(0, map_touched(first, 2, RW));
 	ASSERT_EQ(3, count_vmas(first, 3 * NEIGHBOUR));
 	ASSERT_STATE(first, "owned");
 	ASSERT_STATE(second, "owned");
 	ASSERT_STATE(third, "owned");
 
-	ASSERT_EQ(0, mprotect(third, bytes(1), PROT_READ));
-	ASSERT_EQ(0, mprotect(third, bytes(1), RW));
+	ASSERT_EQ(0, split_and_merge(third, RW));
 	ASSERT_STATE(third, "anon_vma");
 	ASSERT_STATE(first, "owned");
 	ASSERT_STATE(second, "owned");
@@ -1025,30 +1036,28 @@ TEST(merge_beside_upgraded)
  */
 TEST(merge_between_upgraded)
 {
-	const int prots[] = { RW | PROT_EXEC, PROT_READ, PROT_READ | PROT_EXEC, PROT_READ, RW };
-	char *first = reserve(5 * NEIGHBOUR), *ptr;
+	char *first = reserve(5 * NEIGHBOUR);
+	char *ptr = first + bytes(NEIGHBOUR), *last = first + 4 * bytes(NEIGHBOUR);
 
 	ASSERT_NE(NULL, first);
-	for (int i = 0; i < 5; i++) {
-		ptr = first + i * bytes(NEIGHBOUR);
-		ASSERT_NE(NULL, map_anon(ptr, NEIGHBOUR, RW));
-		if (i == 4)
-			ASSERT_EQ(0, madvise(ptr, bytes(NEIGHBOUR), MADV_DONTDUMP));
-		fill_pages(ptr, i * NEIGHBOUR, NEIGHBOUR, SEED_A);
-		ASSERT_EQ(0, mprotect(ptr, bytes(NEIGHBOUR), prots[i]));
-		ASSERT_STATE(ptr, "owned");
-	}
-	for (int i = 0; i < 5; i += 4) {
-		ptr = first + i * bytes(NEIGHBOUR);
-		ASSERT_EQ(0, mprotect(ptr, bytes(1), PROT_READ));
-		ASSERT_EQ(0, mprotect(ptr, bytes(1), prots[i]));
-		ASSERT_STATE(ptr, "anon_vma");
-	}
+	ASSERT_EQ(0, map_touched(first, 0, RW | PROT_EXEC));
+	ASSERT_EQ(0, map_touched(first, 1, PROT_READ));
+	ASSERT_EQ(0, map_touched(first, 2, PROT_READ | PROT_EXEC));
+	ASSERT_EQ(0, map_touched(first, 3, PROT_READ));
+	ASSERT_NE(NULL, map_anon(last, NEIGHBOUR, RW));
+	ASSERT_EQ(0, madvise(last, bytes(NEIGHBOUR), MADV_DONTDUMP));
+	fill_pages(last, 4 * NEIGHBOUR, NEIGHBOUR, SEED_A);
+	for (int i = 0; i < 5; i++)
+		ASSERT_STATE(first + i * bytes(NEIGHBOUR), "owned");
+
+	ASSERT_EQ(0, split_and_merge(first, RW | PROT_EXEC));
+	ASSERT_STATE(first, "anon_vma");
+	ASSERT_EQ(0, split_and_merge(last, RW));
+	ASSERT_STATE(last, "anon_vma");
 	ASSERT_EQ(5, count_vmas(first, 5 * NEIGHBOUR));
 	for (int i = 1; i < 4; i++)
 		ASSERT_STATE(first + i * bytes(NEIGHBOUR), "owned");
 
-	ptr = first + bytes(NEIGHBOUR);
 	ASSERT_EQ(0, mprotect(ptr + bytes(NEIGHBOUR), bytes(NEIGHBOUR), PROT_READ));
 	ASSERT_EQ(3, count_vmas(first, 5 * NEIGHBOUR));
 	ASSERT_STATE(ptr, "anon_vma");
