@@ -104,9 +104,9 @@ run_guests() {
 # kcsan_reports: a KCSAN that finds nothing must find a race that is there, on these emulated CPUs.
 kcsan_reports() {
 	_race=/sys/kernel/debug/anon_test/data_race
-	echo "race 300 sh -c 'cat $_race & cat $_race; wait'" >"$RUN_LOGS/data-race.tests"
-	"$TOP/scripts/boot.sh" test "$CONFIG" data-race "$RUN_LOGS/data-race.tests" || :
-	grep 'BUG: KCSAN: data-race in data_race_show' "$RUN_LOGS/data-race/console.log"
+	echo "race 300 sh -c 'cat $_race & cat $_race; wait'" >"$RUN_LOGS/$ARCH-data-race.tests"
+	boot test data-race
+	grep 'BUG: KCSAN: data-race in data_race_show' "$RUN_LOGS/$ARCH-data-race/console.log"
 }
 
 case $mode in
