@@ -974,7 +974,7 @@ TEST(neighbour_that_does_not_differ)
 	ASSERT_EQ(0, munmap(first, bytes(nr)));
 }
 
-/* The @i-th neighbour, touched and so marked before it has @prot: the others do not merge with it. */
+/* The @i-th neighbour, marked by a touch before it has @prot, so that none merges with it. */
 static int map_touched(char *first, unsigned long i, int prot)
 {
 	char *ptr = first + i * bytes(NEIGHBOUR);
